@@ -1,0 +1,1 @@
+"""What both sides of the backplane need: the contract, the bus, settings, errors, logging."""

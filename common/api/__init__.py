@@ -1,0 +1,1 @@
+"""The contract: one `Command` or `Event` object per name, by domain."""

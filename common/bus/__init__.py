@@ -1,0 +1,1 @@
+"""ZeroMQ behind a few classes: requests, numbered events, presence."""

@@ -1,0 +1,1 @@
+"""Launcher, CLI and what a host needs to run the processes."""

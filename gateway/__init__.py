@@ -1,0 +1,1 @@
+"""The live entrance for clients: Socket.IO and health."""

@@ -1,0 +1,33 @@
+/** Where the reader is. */
+
+import { parseRoute, routeTo, type PageName, type Route } from "./route";
+
+class Router {
+  route = $state.raw<Route>(parseRoute(location.hash));
+
+  constructor() {
+    addEventListener("hashchange", () => {
+      this.route = parseRoute(location.hash);
+    });
+  }
+
+  go(
+    page: PageName,
+    rest: readonly string[] = [],
+    query: Readonly<Record<string, string | undefined>> = {},
+  ): void {
+    location.hash = routeTo(page, rest, query);
+  }
+
+  /** Another address of the same page, without a step for the back button: filters, for example. */
+  replace(
+    page: PageName,
+    rest: readonly string[] = [],
+    query: Readonly<Record<string, string | undefined>> = {},
+  ): void {
+    history.replaceState(null, "", routeTo(page, rest, query));
+    this.route = parseRoute(location.hash);
+  }
+}
+
+export const router = new Router();

@@ -1,0 +1,123 @@
+/** Finished requests that match a filter: pages of the past, and what ends while one looks. */
+
+import type { GetRequests, RequestRecord } from "../../lib/api/contract";
+import type { Api } from "../../lib/api/connection.svelte";
+import { isDisconnection, messageOf } from "../../lib/api/errors";
+
+export interface Filter {
+  readonly model: string;
+  readonly caller: string;
+  readonly end: RequestRecord["end"] | "";
+}
+
+const PAGE = 100;
+const MAX_HELD = 2_000;
+const MAX_EXPORTED = 50_000;
+const EXPORT_PAGE = 1_000;
+
+export class RequestLog {
+  readonly status = $state({ loading: true, error: null as string | null });
+  /** Newest first. */
+  records = $state.raw<readonly RequestRecord[]>([]);
+  more = $state(false);
+  readonly #api: Api;
+  #filter: Filter = { model: "", caller: "", end: "" };
+  #turn = 0;
+
+  constructor(api: Api) {
+    this.#api = api;
+  }
+
+  /** Show what matches, and from now on what ends; returns what stops that. */
+  show(filter: Filter): () => void {
+    this.#filter = filter;
+    this.records = [];
+    this.more = false;
+    const stops = [
+      this.#api.on("requests:finished", ({ requests }) => this.#add(requests)),
+      this.#api.onConnected(() => void this.refresh()),
+    ];
+    return () => {
+      this.#turn++;
+      for (const stop of stops) stop();
+    };
+  }
+
+  async refresh(): Promise<void> {
+    this.status.loading = this.records.length === 0;
+    await this.#ask({}, (requests) => {
+      this.records = newestFirst(requests);
+    });
+  }
+
+  async older(): Promise<void> {
+    const last = this.records.at(-1);
+    if (last === undefined) return;
+    await this.#ask({ before: last.id }, (requests) => {
+      this.records = [...this.records, ...newestFirst(requests)].slice(0, MAX_HELD);
+    });
+  }
+
+  /** All that match, newest first, up to a bound; `progress` is told how many there are. */
+  async all(progress: (count: number) => void): Promise<readonly RequestRecord[]> {
+    const found: RequestRecord[] = [];
+    for (let more = true; more && found.length < MAX_EXPORTED; ) {
+      const before = found.at(-1)?.id;
+      const page = await this.#api.request("requests:history", {
+        ...asked(this.#filter),
+        limit: EXPORT_PAGE,
+        ...(before === undefined ? {} : { before }),
+      });
+      found.push(...newestFirst(page.requests));
+      progress(found.length);
+      more = page.more;
+    }
+    return found;
+  }
+
+  async #ask(
+    extra: GetRequests,
+    take: (requests: readonly RequestRecord[]) => void,
+  ): Promise<void> {
+    const mine = ++this.#turn;
+    try {
+      const query = { ...asked(this.#filter), limit: PAGE, ...extra };
+      const page = await this.#api.request("requests:history", query);
+      if (mine !== this.#turn) return;
+      take(page.requests);
+      this.more = page.more && this.records.length < MAX_HELD;
+      this.status.error = null;
+    } catch (error) {
+      if (mine !== this.#turn || isDisconnection(error)) return;
+      this.status.error = messageOf(error);
+    }
+    this.status.loading = false;
+  }
+
+  #add(finished: readonly RequestRecord[]): void {
+    const known = new Set(this.records.map(({ id }) => id));
+    const fresh = finished.filter((one) => matches(one, this.#filter) && !known.has(one.id));
+    if (fresh.length === 0) return;
+    this.records = [...newestFirst(fresh), ...this.records].slice(0, MAX_HELD);
+  }
+}
+
+export function matches(record: RequestRecord, { model, caller, end }: Filter): boolean {
+  return (
+    (model === "" || record.model === model) &&
+    (caller === "" || record.caller === caller) &&
+    (end === "" || record.end === end)
+  );
+}
+
+function asked({ model, caller, end }: Filter): GetRequests {
+  return {
+    ...(model === "" ? {} : { model }),
+    ...(caller === "" ? {} : { caller }),
+    ...(end === "" ? {} : { end }),
+  };
+}
+
+function newestFirst(records: readonly RequestRecord[]): RequestRecord[] {
+  return [...records].reverse();
+}

@@ -1,0 +1,1 @@
+"""The inference entrance: OpenAI-compatible HTTP, relayed to the engines."""

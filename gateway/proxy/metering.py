@@ -1,0 +1,214 @@
+"""The requests of one proxy: those under way, to be listed and cancelled, and the record of each.
+
+A record is made when its request is over, put into an outbox, and delivered to `logs` from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+
+from common.api import requests
+from common.api.requests import (
+    AppendRecords,
+    CancelledRequest,
+    CancelRequest,
+    ListRequests,
+    NumberedRecord,
+    RequestList,
+    RequestRecord,
+)
+from common.bus.bus import Bus
+from common.delivery import Goods, Outbox
+from common.errors import ProxyError, RequestNotFound
+from gateway.proxy.activity import Activity
+from gateway.proxy.errors import ClientGone, RequestCancelled, answer_for
+from gateway.proxy.records import in_flight, record
+from gateway.proxy.responder import Responder
+from gateway.proxy.trace import Trace
+
+GATHER_S = 0.2
+"""Records are delivered so often, and not one by one."""
+
+_RECORD_BYTES = 500  # what a record takes beyond its model's name, about
+
+
+def _as_it_is(item: NumberedRecord) -> NumberedRecord:
+    return item
+
+
+RecordOutbox = Outbox[NumberedRecord, AppendRecords]
+
+RECORDS: Goods[NumberedRecord, AppendRecords] = Goods(
+    name="records of requests",
+    command=requests.APPEND,
+    batch=lambda sender, epoch, records, dropped: AppendRecords(
+        sender=sender, epoch=epoch, records=records, dropped=dropped
+    ),
+    fit=_as_it_is,
+    size_bytes=lambda item: len(item.record.model) + _RECORD_BYTES,
+    max_kept=65_536,
+    max_kept_bytes=64 * 1024 * 1024,
+    max_batch=1_000,
+    max_batch_bytes=1024 * 1024,
+)
+
+
+class Metering:
+    """Of the proxy process `proxy`, started as `epoch`. Without an `outbox` records are dropped.
+
+    Ids of requests begin with the proxy's name, so that whoever has one knows whom to ask, and are
+    unique over all proxies and all their starts.
+    """
+
+    def __init__(
+        self, proxy: str, epoch: int, activity: Activity, outbox: RecordOutbox | None = None
+    ) -> None:
+        self._proxy = proxy
+        self._start = f"{proxy}/{epoch:x}-"
+        self._activity = activity
+        self._outbox = outbox
+        self._begun = 0
+        self._recorded = 0
+        self._under_way: dict[str, Metered] = {}
+
+    @property
+    def count(self) -> int:
+        """How many requests are under way."""
+        return len(self._under_way)
+
+    def serve(self, bus: Bus) -> None:
+        """Answer gateways that ask for this proxy's requests."""
+        bus.serve(requests.LIST, self.list)
+        bus.serve(requests.CANCEL, self.cancel)
+
+    def request(self, trace: Trace, responder: Responder) -> Metered:
+        """One request is under way in the body of this context.
+
+        Raises `RequestCancelled` in it, where it is cancelled.
+        """
+        self._begun += 1
+        return Metered(f"{self._start}{self._begun:x}", trace, responder, self._enter, self._leave)
+
+    async def list(self, _request: ListRequests) -> RequestList:
+        """Those under way, oldest first."""
+        return RequestList(
+            requests=tuple(
+                in_flight(metered.trace, metered.id, self._proxy, metered.responder.status)
+                for metered in self._under_way.values()
+            )
+        )
+
+    async def cancel(self, request: CancelRequest) -> CancelledRequest:
+        """End one; returns when its engine is free of it. Raises `RequestNotFound`."""
+        metered = self._under_way.get(request.id)
+        if metered is None:
+            raise RequestNotFound(
+                f"no request '{request.id}' is under way; it may be over", {"id": request.id}
+            )
+        await metered.cancel()
+        return CancelledRequest(id=request.id)
+
+    def _enter(self, metered: Metered) -> None:
+        self._under_way[metered.id] = metered
+        self._activity.began()
+
+    def _leave(self, metered: Metered, status: int) -> None:
+        del self._under_way[metered.id]
+        trace = metered.trace
+        self._activity.ended(trace)
+        if trace.model_id and self._outbox is not None:
+            self._put(record(trace, metered.id, self._proxy, status), self._outbox)
+
+    def _put(self, told: RequestRecord, outbox: RecordOutbox) -> None:
+        self._recorded += 1
+        outbox.put((NumberedRecord(sequence=self._recorded, record=told),))
+
+
+class Metered:
+    """A context within which a request is under way, and can be cancelled from outside.
+
+    Cancelling works as `asyncio.timeout` does.
+    """
+
+    __slots__ = (
+        "_cancelling_before",
+        "_enter",
+        "_leave",
+        "_over",
+        "_task",
+        "id",
+        "responder",
+        "trace",
+    )
+
+    def __init__(
+        self,
+        request_id: str,
+        trace: Trace,
+        responder: Responder,
+        enter: Callable[[Metered], None],
+        leave: Callable[[Metered, int], None],
+    ) -> None:
+        self.id = request_id
+        self.trace = trace
+        self.responder = responder
+        self._enter = enter
+        self._leave = leave
+        self._task: asyncio.Task[object] | None = None
+        self._cancelling_before = 0
+        self._over: asyncio.Event | None = None
+
+    def __enter__(self) -> None:
+        task = self._task = asyncio.current_task()
+        if task is not None:
+            self._cancelling_before = task.cancelling()
+        self._enter(self)
+
+    async def cancel(self) -> None:
+        """End the request; returns when it is over."""
+        if self._over is None:
+            self._over = asyncio.Event()
+            if self._task is not None:
+                self._task.cancel()
+        await self._over.wait()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        cancelled = self._was_cancelled() and isinstance(error, asyncio.CancelledError)
+        failure = RequestCancelled() if cancelled else error
+        _note_end(self.trace, failure, started=self.responder.started)
+        self._leave(self, self.responder.status or _status_of(failure))
+        if self._over is not None:
+            self._over.set()
+        if isinstance(failure, RequestCancelled):
+            raise failure from error
+
+    def _was_cancelled(self) -> bool:
+        return (
+            self._over is not None
+            and self._task is not None
+            and self._task.uncancel() <= self._cancelling_before
+        )
+
+
+def _note_end(trace: Trace, failure: BaseException | None, *, started: bool) -> None:
+    """What the trace could not see: who ended the request."""
+    if isinstance(failure, RequestCancelled):
+        trace.end = "cancelled"
+    elif isinstance(failure, ClientGone):
+        trace.end = "left"
+    elif failure is not None and started and trace.end == "failed":
+        trace.end = "cut"  # the proxy itself failed, or stops
+
+
+def _status_of(failure: BaseException | None) -> int:
+    """The status of the answer that a failure is about to become; 0 where there will be none."""
+    if isinstance(failure, ProxyError):
+        return answer_for(failure).status
+    return 500 if isinstance(failure, Exception) and not isinstance(failure, ClientGone) else 0

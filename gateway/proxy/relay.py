@@ -1,0 +1,132 @@
+"""Passes an engine's answer on to the caller, byte for byte and as it comes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from gateway.proxy.dialects import Dialect
+from gateway.proxy.errors import UpstreamBroken, answer_for
+from gateway.proxy.headers import Header
+from gateway.proxy.responder import UNBUFFERED, Responder
+from gateway.proxy.sse import EventFence
+from gateway.proxy.trace import Trace
+from gateway.proxy.upstream import UpstreamResponse
+
+logger = logging.getLogger(__name__)
+
+# An allow-list: an engine's CORS headers, its server name and its cookies are none of the caller's
+# business. Content-Length makes the server check our own arithmetic.
+_PASSED_ON = frozenset(
+    (
+        b"cache-control",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"etag",
+        b"last-modified",
+        b"retry-after",
+    )
+)
+
+_BODILESS = frozenset((204, 304))
+
+MAX_ERROR_BYTES = 64 * 1024
+"""How much of an engine's error answer goes into the stream that has begun already."""
+
+
+@dataclass(slots=True)
+class Relay:
+    """One answer on its way from an instance to a caller; `trace` sees it pass."""
+
+    responder: Responder
+    dialect: Dialect
+    trace: Trace
+    instance_id: str
+
+    async def run(self, response: UpstreamResponse) -> None:
+        """Pass on status, the harmless headers and the body. Every failure is dealt with here.
+
+        A stream that breaks off ends with an error event. Any other body cannot say that it is not
+        whole, so its connection is cut, which every HTTP client reports.
+        """
+        if self.responder.streaming:
+            await self._into_stream(response)
+            return
+        headers = [header for header in response.headers if header[0] in _PASSED_ON]
+        if _is_event_stream(response.headers):
+            # An error event may have to be added, so no length can be promised.
+            headers = [*_without_length(headers), UNBUFFERED]
+            await self._start(response, headers)
+            await self._events(response)
+            return
+        if response.status in _BODILESS:
+            headers = _without_length(headers)
+        await self._start(response, headers)
+        more = True
+        try:
+            while more:
+                chunk = await response.read_chunk()
+                self.trace.saw(chunk)
+                more = not response.at_end
+                await self.responder.body(chunk, more=more)
+        except UpstreamBroken as error:
+            # Returning with the body unfinished makes the server close the caller's connection.
+            self._cut(error)
+            return
+        self.trace.end = "done"
+
+    async def _start(self, response: UpstreamResponse, headers: list[Header]) -> None:
+        """Status and headers: with the first part of the body where it is there, else at once."""
+        await self.responder.start(response.status, headers)
+        if not response.buffered_bytes and not response.at_end:
+            await self.responder.head_out()
+
+    async def _events(self, response: UpstreamResponse) -> None:
+        fence = self.responder.fence = EventFence()
+        try:
+            while chunk := await response.read_chunk():
+                self.trace.saw(chunk)
+                if whole_events := fence.feed(chunk):
+                    await self.responder.body(whole_events, more=True)
+            last = fence.rest()
+        except UpstreamBroken as error:
+            self._cut(error)
+            await self.responder.error(answer_for(error), self.dialect)
+            return
+        self.trace.end = "done"
+        await self.responder.body(last, more=False)
+
+    async def _into_stream(self, response: UpstreamResponse) -> None:
+        """The caller has its 200 already: what is no stream of events becomes the last event."""
+        if response.status == 200 and _is_event_stream(response.headers):
+            await self._events(response)
+            return
+        content = b""
+        try:
+            while (chunk := await response.read_chunk()) and len(content) < MAX_ERROR_BYTES:
+                self.trace.saw(chunk)
+                content += chunk
+        except UpstreamBroken as error:
+            self._cut(error)
+            last = self.dialect.event(answer_for(error))
+        else:
+            self.trace.end = "done"
+            line = b" ".join(content[:MAX_ERROR_BYTES].splitlines())
+            last = self.dialect.passed_on(line)
+        await self.responder.body(last, more=False)
+
+    def _cut(self, error: UpstreamBroken) -> None:
+        self.trace.end = "cut"
+        logger.warning("instance %s: answer cut short: %s", self.instance_id, error)
+
+
+def _without_length(headers: list[Header]) -> list[Header]:
+    return [header for header in headers if header[0] != b"content-length"]
+
+
+def _is_event_stream(headers: list[Header]) -> bool:
+    for name, value in headers:
+        if name == b"content-type":
+            return value.lower().startswith(b"text/event-stream")
+    return False

@@ -1,0 +1,166 @@
+"""What an engine answers, byte by byte: head, body, and where it ends. No sockets here.
+
+llhttp (by httptools) reads strictly: bare line feeds, folded headers, two lengths, a length beside
+chunks, bad chunk sizes are errors. What it leaves to its user is here: limits, versions, informal
+(1xx) answers, bodies that end with the connection, and bytes that nobody asked for.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import httptools
+
+from gateway.proxy.errors import UpstreamClosed, UpstreamMalformed
+from gateway.proxy.headers import Header
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Bound on all headers and trailers of one answer, and on any single line of it."""
+
+MAX_INTERIM_ANSWERS = 8
+"""How many 1xx answers may come before the real one."""
+
+
+class ResponseHead(NamedTuple):
+    """Status and headers as the engine sent them; names in lower case."""
+
+    status: int
+    headers: list[Header]
+
+
+class ResponseParser:
+    """One answer. `head` is None until it has been read; `complete` once the body has ended.
+
+    `reusable` says whether the connection may carry another request afterwards.
+    """
+
+    def __init__(self) -> None:
+        self.head: ResponseHead | None = None
+        self.complete = False
+        self.reusable = False
+        self.started = False
+        self._http: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._body = bytearray()
+        self._headers: list[Header] = []
+        self._encodings: list[bytes] = []
+        self._has_length = False
+        self._header_bytes = 0
+        self._interim_answers = 0
+        self._until_close = False
+        # Bytes since the parser last told of anything: bounds lines that never end.
+        self._silent_bytes = 0
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Body bytes that were read and not yet taken."""
+        return len(self._body)
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Read on. Raises `UpstreamMalformed` for what is not HTTP."""
+        if self._http is None:
+            self.reusable = self.reusable and not len(data)
+            return
+        self.started = True
+        self._silent_bytes += len(data)
+        try:
+            self._http.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.reusable = False
+            if not self.complete:
+                raise _malformed(error) from None
+        if self.complete:
+            # The parser holds our methods: without this the two wait for the garbage collector.
+            self._http = None
+        elif self._silent_bytes > MAX_HEAD_BYTES:
+            raise UpstreamMalformed(f"a line of more than {MAX_HEAD_BYTES} bytes")
+
+    def end(self) -> None:
+        """The engine closed the connection. Raises `UpstreamClosed` if the answer was not over."""
+        self._http = None
+        self.reusable = False
+        if self._until_close:
+            self.complete = True
+        if self.complete:
+            return
+        if not self.started:
+            raise UpstreamClosed("the connection was closed without an answer")
+        part = "the head" if self.head is None else "the body"
+        raise UpstreamClosed(f"the connection was closed within {part} of the answer")
+
+    def take(self, limit_bytes: int) -> bytes:
+        """At most so many bytes of the body; empty where none are buffered."""
+        if len(self._body) <= limit_bytes:
+            taken = bytes(self._body)
+            self._body.clear()
+        else:
+            taken = bytes(self._body[:limit_bytes])
+            del self._body[:limit_bytes]
+        return taken
+
+    # What httptools calls.
+
+    def on_message_begin(self) -> None:
+        """Another answer begins: the first, one after an interim one, or one too many."""
+        self._silent_bytes = 0
+        if self.complete:
+            self.reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; or a trailer, which is hop-by-hop for us."""
+        self._silent_bytes = 0
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEAD_BYTES:
+            raise UpstreamMalformed(f"headers of more than {MAX_HEAD_BYTES} bytes")
+        if self.head is None:
+            name = name.lower()
+            if name == b"transfer-encoding":
+                self._encodings.append(value.lower())
+            elif name == b"content-length":
+                self._has_length = True
+            self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: judge it."""
+        self._silent_bytes = 0
+        http = self._http
+        if http is None or self.complete:
+            return
+        if http.get_http_version() not in ("1.1", "1.0"):
+            raise UpstreamMalformed(f"HTTP version {http.get_http_version()}")
+        status = http.get_status_code()
+        if status == 101 or not 100 <= status <= 599:
+            raise UpstreamMalformed(f"status {status}")
+        if status < 200:
+            return
+        if self._encodings and self._encodings != [b"chunked"]:
+            raise UpstreamMalformed("a transfer encoding other than chunked")
+        bounded = self._encodings or self._has_length or status in (204, 304)
+        self._until_close = not bounded
+        self.head = ResponseHead(status, self._headers)
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body, without its chunk framing."""
+        self._silent_bytes = 0
+        if not self.complete:
+            self._body += data
+
+    def on_message_complete(self) -> None:
+        """An answer is over; the body's length says so."""
+        self._silent_bytes = 0
+        if self.head is None:
+            self._headers, self._encodings, self._has_length = [], [], False
+            self._interim_answers += 1
+            if self._interim_answers > MAX_INTERIM_ANSWERS:
+                raise UpstreamMalformed(f"more than {MAX_INTERIM_ANSWERS} interim answers")
+        elif self._http is not None and not self.complete:
+            self.complete = True
+            self.reusable = self._http.should_keep_alive()
+
+
+def _malformed(error: Exception) -> UpstreamMalformed:
+    """What one of our callbacks raised inside the parser, else what the parser itself says."""
+    if isinstance(error.__context__, UpstreamMalformed):
+        return error.__context__
+    if isinstance(error, httptools.HttpParserUpgrade):
+        return UpstreamMalformed("an upgrade that nobody asked for")
+    return UpstreamMalformed(str(error))

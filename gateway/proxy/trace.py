@@ -1,0 +1,70 @@
+"""What one request took, noted while it passes and told when it is over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from common.api.requests import End, State
+from gateway.proxy.usage import TokenUsage, UsageReader
+
+
+class Trace:
+    """The times and sizes of one request.
+
+    `endpoint` is the path that was asked for. `arrived_at_s` is Unix time, all others are seconds
+    of `clock`, which only grows. Without a `model_id` it is not known yet what is asked for.
+    """
+
+    def __init__(
+        self, endpoint: str, caller: str, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.endpoint = endpoint
+        self.caller = caller
+        self.model_id = ""
+        self.end: End = "refused"
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.arrived_at_s = time.time()
+        self.began_s = clock()
+        self.queued_at_s: float | None = None
+        self.loading_since_s: float | None = None
+        self.asked_at_s: float | None = None
+        self.first_chunk_at_s: float | None = None
+        self._clock = clock
+        self._usage = UsageReader()
+
+    def now_s(self) -> float:
+        """The present."""
+        return self._clock()
+
+    def saw(self, chunk: bytes) -> None:
+        """A part of the answer's body passes."""
+        if self.first_chunk_at_s is None and chunk:
+            self.first_chunk_at_s = self._clock()
+        self.bytes_out += len(chunk)
+        self._usage.feed(chunk)
+
+    def usage(self) -> TokenUsage:
+        """The tokens that the answer told of."""
+        return self._usage.usage()
+
+    @property
+    def state(self) -> State:
+        """How far it has come."""
+        if not self.model_id:
+            return "arriving"
+        if self.asked_at_s is None:
+            return "waiting"
+        return "asked" if self.first_chunk_at_s is None else "answering"
+
+    @property
+    def waited_s(self) -> tuple[float, float]:
+        """How long the request waited for room, and for the model to load."""
+        if self.queued_at_s is None:
+            return 0.0, 0.0
+        until_s = self._clock() if self.asked_at_s is None else self.asked_at_s
+        loading_s = 0.0
+        if self.loading_since_s is not None:
+            loading_s = max(0.0, until_s - max(self.loading_since_s, self.queued_at_s))
+        return until_s - self.queued_at_s - loading_s, loading_s

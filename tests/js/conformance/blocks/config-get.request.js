@@ -1,0 +1,3 @@
+socket.emit("config:get", {}, (response) => {
+  console.log(response);
+});

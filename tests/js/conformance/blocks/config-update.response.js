@@ -1,0 +1,7 @@
+{
+  success: true,
+  data: {
+    updated: true,
+    restartRequired: true
+  }
+}

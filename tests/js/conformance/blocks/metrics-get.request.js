@@ -1,0 +1,3 @@
+socket.emit("metrics:get", {}, (response) => {
+  console.log(response);
+});

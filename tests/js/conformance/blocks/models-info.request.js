@@ -1,0 +1,3 @@
+socket.emit("models:info", { id: "qwen-7b" }, (response) => {
+  console.log(response);
+});

@@ -1,0 +1,3 @@
+socket.emit("models:list", {}, (response) => {
+  console.log(response);
+});

@@ -1,0 +1,3 @@
+socket.emit("models:load", { id: "qwen-7b" }, (response) => {
+  console.log(response);
+});

@@ -1,0 +1,3 @@
+socket.emit("models:unload", { id: "qwen-7b" }, (response) => {
+  console.log(response);
+});

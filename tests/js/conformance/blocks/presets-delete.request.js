@@ -1,0 +1,3 @@
+socket.emit("presets:delete", { filename: "my-preset" }, (response) => {
+  console.log(response);
+});

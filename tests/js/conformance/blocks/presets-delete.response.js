@@ -1,0 +1,4 @@
+{
+  success: true,
+  data: { deleted: true }
+}

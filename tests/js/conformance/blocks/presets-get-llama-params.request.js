@@ -1,0 +1,3 @@
+socket.emit("presets:get-llama-params", {}, (response) => {
+  console.log(response);
+});

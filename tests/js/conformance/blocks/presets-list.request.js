@@ -1,0 +1,3 @@
+socket.emit("presets:list", {}, (response) => {
+  console.log(response);
+});

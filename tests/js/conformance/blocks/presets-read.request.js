@@ -1,0 +1,3 @@
+socket.emit("presets:read", { filename: "default" }, (response) => {
+  console.log(response);
+});

@@ -1,0 +1,6 @@
+socket.emit("presets:validate-config", {
+  filename: "my-preset",
+  config: { "*": { "ctx-size": "4096" } }
+}, (response) => {
+  console.log(response);
+});

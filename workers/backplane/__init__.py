@@ -1,0 +1,1 @@
+"""The request switch and the event proxy."""

@@ -1,0 +1,1 @@
+"""Decides which model runs where; the only writer of desired state."""

@@ -1,0 +1,1 @@
+"""Owns `config.toml`: checks, writes and publishes what is configured."""

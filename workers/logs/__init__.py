@@ -1,0 +1,1 @@
+"""Collects, stores and publishes every log line."""

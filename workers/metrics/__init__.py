@@ -1,0 +1,1 @@
+"""Samples of a host, once a second."""

@@ -1,0 +1,1 @@
+"""The model files of a host: found, read, judged and published."""
