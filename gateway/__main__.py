@@ -48,6 +48,7 @@ async def work(process: service.Process) -> None:
     dispatcher = Dispatcher()
     dispatcher.register(models.LIST, model_handlers.list)
     dispatcher.register(models.INFO, model_handlers.info)
+    dispatcher.register(models.DETAILS, model_handlers.details)
     dispatcher.register(models.LOAD, model_handlers.load)
     dispatcher.register(models.UNLOAD, model_handlers.unload)
     dispatcher.register(system.STATUS, system_handlers.status)

@@ -25,6 +25,19 @@ class Failure(Struct, frozen=True):
     excerpt: tuple[str, ...] = ()
 
 
+class ModelFacts(Struct, frozen=True):
+    """What a model's file says of it; null where its header does not.
+
+    `quantization` is its file type as llama.cpp names it (`Q4_K_M`), `context_length` the longest
+    context that it was trained for, in tokens.
+    """
+
+    architecture: str | None = None
+    quantization: str | None = None
+    parameter_count: int | None = None
+    context_length: int | None = None
+
+
 class Model(Struct, frozen=True):
     """Everything that the controller says of one model; gateways and proxies keep a copy.
 
@@ -43,6 +56,7 @@ class Model(Struct, frozen=True):
     scanner: str
     mtime_ns: int
     status: ModelStatus
+    facts: ModelFacts = ModelFacts()
     generation: int = 0
     reason: str | None = None
     failure: Failure | None = None
@@ -109,6 +123,33 @@ class ModelInfo(Struct, frozen=True):
     reason: str | UnsetType = UNSET
     preset: str | UnsetType = UNSET
     expires_at: str | UnsetType = UNSET
+
+
+class DescribeModels(Struct, frozen=True):
+    """Which models, by their ids; null for all. Ids of which there is none are left out."""
+
+    ids: tuple[str, ...] | None = None
+
+
+class ModelDetails(ModelFacts, frozen=True, kw_only=True):
+    """What a list of models does not tell of one.
+
+    `runner`, `preset` and `memoryUsage` (bytes) are there while it has an engine. `expiresAt` is
+    there while it is loaded and idle and has a `ttlSeconds`.
+    """
+
+    id: str
+    runner: str | None
+    preset: str | None
+    memory_usage: int | None
+    loaded_at: str | None
+    expires_at: str | None
+
+
+class ModelDetailsList(Struct, frozen=True):
+    """Models by id."""
+
+    models: tuple[ModelDetails, ...]
 
 
 TtlSeconds = Annotated[float, Meta(ge=0, le=86_400)]
@@ -201,6 +242,13 @@ class ModelMoved(Struct, frozen=True):
 
 LIST = Command("models:list", ListModels, ModelList, Role.VIEWER, "All models, by id.")
 INFO = Command("models:info", ModelInfoRequest, ModelInfo, Role.VIEWER, "One model in detail.")
+DETAILS = Command(
+    "models:details",
+    DescribeModels,
+    ModelDetailsList,
+    Role.VIEWER,
+    "What tables of models show beside their rows: of the files and of the engines.",
+)
 LOAD = Command(
     "models:load",
     LoadModel,

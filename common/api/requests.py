@@ -126,6 +126,16 @@ class RequestHistory(Struct, frozen=True):
     more: bool
 
 
+class GetLastUse(Struct, frozen=True):
+    """When every model was used last; no fields."""
+
+
+class LastUse(Struct, frozen=True):
+    """Model → when its newest request began that has ended (ISO-8601), of those in the history."""
+
+    models: dict[str, str]
+
+
 class FinishedRequests(Struct, frozen=True):
     """Requests that have just been stored: the newest of them, in the order in which they ended.
     `omitted` counts the others; `requests:history` has them all.
@@ -158,6 +168,13 @@ CANCEL = Command(
 )
 HISTORY = Command(
     "requests:history", GetRequests, RequestHistory, Role.VIEWER, "The newest finished requests."
+)
+LAST_USE = Command(
+    "requests:last-use",
+    GetLastUse,
+    LastUse,
+    Role.VIEWER,
+    "When each model was used last.",
 )
 FINISHED = Event(
     "requests:finished",

@@ -1,4 +1,4 @@
-"""models:list, models:info, models:load, models:unload."""
+"""models:list, models:info, models:details, models:load, models:unload."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from common import timestamps
 from common.api import inventory
 from common.api.inventory import DescribeFile
 from common.api.models import (
+    DescribeModels,
     ListModels,
     LoadedModel,
     LoadModel,
     Model,
+    ModelDetails,
+    ModelDetailsList,
     ModelInfo,
     ModelInfoRequest,
     ModelList,
@@ -37,6 +40,23 @@ def row(model: Model) -> ModelRow:
         size=model.size,
         status=model.status,
         reason=shown_reason(model),
+    )
+
+
+def details(model: Model) -> ModelDetails:
+    """What its row does not tell."""
+    facts = model.facts
+    return ModelDetails(
+        architecture=facts.architecture,
+        quantization=facts.quantization,
+        parameter_count=facts.parameter_count,
+        context_length=facts.context_length,
+        id=model.id,
+        runner=model.runner,
+        preset=model.preset,
+        memory_usage=model.memory_usage,
+        loaded_at=model.loaded_at,
+        expires_at=model.expires_at,
     )
 
 
@@ -74,6 +94,17 @@ class ModelHandlers:
             reason=shown_reason(model),
             preset=model.preset or UNSET,
             expires_at=model.expires_at or UNSET,
+        )
+
+    async def details(self, request: DescribeModels) -> ModelDetailsList:
+        """Those that are asked for, or all."""
+        wanted = None if request.ids is None else set(request.ids)
+        return ModelDetailsList(
+            models=tuple(
+                details(model)
+                for model in self._fleet.models()
+                if wanted is None or model.id in wanted
+            )
         )
 
     async def load(self, request: LoadModel) -> LoadedModel:

@@ -1,4 +1,4 @@
-"""requests:list, requests:cancel, requests:history."""
+"""requests:list, requests:cancel, requests:history, requests:last-use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from common.api import requests
 from common.api.requests import (
     CancelledRequest,
     CancelRequest,
+    GetLastUse,
     GetRequests,
+    LastUse,
     ListRequests,
     RequestHistory,
     RequestList,
@@ -36,6 +38,7 @@ class RequestHandlers:
         dispatcher.register(requests.LIST, self.list)
         dispatcher.register(requests.CANCEL, self.cancel)
         dispatcher.register(requests.HISTORY, self.history)
+        dispatcher.register(requests.LAST_USE, self.last_use)
 
     async def list(self, request: ListRequests) -> RequestList:
         """Those of every proxy that answers."""
@@ -60,6 +63,10 @@ class RequestHandlers:
     async def history(self, request: GetRequests) -> RequestHistory:
         """The newest that match."""
         return await self._bus.call(LOGS_PROCESS, requests.HISTORY, request)
+
+    async def last_use(self, request: GetLastUse) -> LastUse:
+        """As the history tells."""
+        return await self._bus.call(LOGS_PROCESS, requests.LAST_USE, request)
 
     async def _of(self, proxy: str, request: ListRequests) -> RequestList | None:
         try:

@@ -31,15 +31,17 @@ scenario(async (baseUrl, proxyUrl, form, transport) => {
   const load = await request(actor, "models:load", { id }, LONG_MS);
   const loadedAgain = await request(actor, "models:load", { id }, LONG_MS);
   const info = await request(actor, "models:info", { id });
+  const details = await request(actor, "models:details", { ids: [id, "no-such-model"] });
   const listLoaded = await request(actor, "models:list", {});
   const chatted = await chat(proxyUrl, id);
   const unload = await request(actor, "models:unload", { id }, LONG_MS);
   await waitFor(watcher, "models:unloaded");
+  const unloadedDetails = await request(actor, "models:details", {});
   const status = await request(actor, "system:status", {});
 
   const heard = watcher.received.filter((r) => r.event.startsWith("models:"));
   const actorId = actor.socket.id;
   actor.socket.disconnect();
   await waitFor(watcher, "client:disconnected", (payload) => payload.clientId === actorId);
-  return { list, load, loadedAgain, info, listLoaded, chatted, unload, status, heard };
+  return { list, load, loadedAgain, info, details, unloadedDetails, listLoaded, chatted, unload, status, heard };
 });

@@ -73,6 +73,19 @@ def test_list_load_chat_unload(stack: Stack, form: str, transport: str) -> None:
     assert set(info["parameters"]) == {"General", "Model", "Tokenizer"}
     assert "llama" in info["parameters"]["General"].values()
 
+    (known,) = told["details"]["data"]["models"]
+    assert known["id"] == DEMO
+    assert known["architecture"] == "llama"
+    assert known["quantization"] == "F16"
+    assert known["contextLength"] == info["parameters"]["Model"]["context_length"]
+    assert known["parameterCount"] > 1_000
+    assert known["runner"].startswith("runner-")
+    assert known["memoryUsage"] == info["memoryUsage"]
+    assert known["loadedAt"] == info["loadedAt"]
+    (unloaded,) = told["unloadedDetails"]["data"]["models"]
+    gone = {"runner": None, "memoryUsage": None, "loadedAt": None, "preset": None}
+    assert unloaded == known | gone
+
     chatted = told["chatted"]
     assert chatted["status"] == 200
     assert chatted["type"].startswith("text/event-stream")

@@ -77,6 +77,17 @@ def test_what_is_delivered_again_is_stored_once(database: Database) -> None:
     assert database.find() == [one, two, three]
 
 
+def test_each_models_last_use_is_its_newest_requests_beginning(database: Database) -> None:
+    assert database.search.last_use().models == {}
+    database.append(
+        made(1, model="b", started_at=at(5)),
+        made(2, model="a", started_at=at(9)),
+        made(3, model="b", started_at=at(2)),
+        made(4, model="a", started_at=at(1)),
+    )
+    assert database.search.last_use().models == {"a": at(9), "b": at(5)}
+
+
 def test_the_newest_begun_are_given_newest_last(database: Database) -> None:
     for number, offset_s in enumerate((3, 1, 2, 1)):
         database.append(made(number, started_at=at(offset_s)))

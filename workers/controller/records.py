@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from common.api.instances import Instance
-from common.api.models import Failure, Model
+from common.api.inventory import ModelFile
+from common.api.models import Failure, Model, ModelFacts
 from common.errors import ModelLoadFailed, ProxyError
 from workers.controller.fleet import FoundFile
 
@@ -25,6 +26,7 @@ def of_file(found: FoundFile) -> Model:
         scanner=found.scanner,
         mtime_ns=file.mtime_ns,
         status="unloaded",
+        facts=_facts(file),
     )
 
 
@@ -51,6 +53,17 @@ def described(record: Model, found: FoundFile) -> Model:
         size=file.size,
         mtime_ns=file.mtime_ns,
         scanner=found.scanner,
+        facts=_facts(file),
+    )
+
+
+def _facts(file: ModelFile) -> ModelFacts:
+    return ModelFacts(
+        architecture=file.architecture,
+        # GGUF's constants say MOSTLY_Q4_K_M where people, and file names, say Q4_K_M.
+        quantization=file.file_type and file.file_type.removeprefix("MOSTLY_").removeprefix("ALL_"),
+        parameter_count=file.parameter_count,
+        context_length=file.context_length,
     )
 
 

@@ -1,4 +1,5 @@
-"""Answers `requests:append` and `requests:history`, and tells of what was stored."""
+"""Answers `requests:append`, `requests:history` and `requests:last-use`, and tells of what was
+stored."""
 
 from __future__ import annotations
 
@@ -12,7 +13,9 @@ from common.api.logs import Appended
 from common.api.requests import (
     AppendRecords,
     FinishedRequests,
+    GetLastUse,
     GetRequests,
+    LastUse,
     RequestHistory,
     RequestRecord,
 )
@@ -49,6 +52,7 @@ class RequestLog:
         self._on_stored = on_stored
         bus.serve(requests.APPEND, self.append)
         bus.serve(requests.HISTORY, self.history)
+        bus.serve(requests.LAST_USE, self.last_use)
 
     async def append(self, request: AppendRecords) -> Appended:
         """Store for good, acknowledge, publish."""
@@ -72,3 +76,8 @@ class RequestLog:
         """The newest that match."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reading, self._search.newest, request)
+
+    async def last_use(self, _request: GetLastUse) -> LastUse:
+        """Of every model that is in the history."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._reading, self._search.last_use)

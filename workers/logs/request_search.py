@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common import timestamps
-from common.api.requests import GetRequests, RequestHistory, RequestRecord
+from common.api.requests import GetRequests, LastUse, RequestHistory, RequestRecord
 from common.errors import RequestNotFound
 from workers.logs.request_schema import record_of
 
@@ -22,6 +22,18 @@ LONGEST_S = 3600
 
 _SELECT = "SELECT * FROM request WHERE"
 _ORDER = "ORDER BY started_at DESC, number DESC LIMIT ?"
+
+# From each model to the next one in the index, instead of over all of a million rows.
+_LAST_USE = """
+WITH RECURSIVE used (model) AS (
+    SELECT min(model) FROM request
+    UNION ALL
+    SELECT (SELECT min(model) FROM request WHERE model > used.model)
+    FROM used WHERE used.model IS NOT NULL
+)
+SELECT model, (SELECT max(started_at) FROM request WHERE request.model = used.model)
+FROM used WHERE model IS NOT NULL
+"""
 
 
 class RequestSearch:
@@ -59,6 +71,11 @@ class RequestSearch:
             (after_s - LONGEST_S, after_s, MAX_SINCE),
         )
         return map(record_of, rows)
+
+    def last_use(self) -> LastUse:
+        """When the newest request of each model began."""
+        rows = self._db.execute(_LAST_USE)
+        return LastUse(models={model: timestamps.iso(started_s) for model, started_s in rows})
 
     def _conditions(self, wanted: GetRequests) -> tuple[str, list[Any]]:
         conditions, values = ["true"], []

@@ -139,6 +139,11 @@ export interface DeletedPreset {
   deleted: boolean;
 }
 
+/** Which models, by their ids; null for all. Ids of which there is none are left out. */
+export interface DescribeModels {
+  ids?: string[] | null;
+}
+
 /** How many `logs:entry` this client was too slow for, since the last that it got. */
 export interface DroppedEntries {
   count: number;
@@ -169,6 +174,9 @@ export interface GetHistory {
 
 /** Who this client is; no fields. */
 export type GetIdentity = Record<string, never>;
+
+/** When every model was used last; no fields. */
+export type GetLastUse = Record<string, never>;
 
 /** The flags of the engine in use; no fields. */
 export type GetLlamaParams = Record<string, never>;
@@ -297,6 +305,11 @@ export interface InferenceHistory {
   tokensOut: number[];
 }
 
+/** Model → when its newest request began that has ended (ISO-8601), of those in the history. */
+export interface LastUse {
+  models: Record<string, string>;
+}
+
 /** All models; no fields. */
 export type ListModels = Record<string, never>;
 
@@ -396,6 +409,29 @@ export interface Metrics {
 /** How often this client gets `metrics:update` from now on. */
 export interface MetricsPace {
   intervalMs: number;
+}
+
+/**
+ * What a list of models does not tell of one. `runner`, `preset` and `memoryUsage` (bytes) are
+ * there while it has an engine. `expiresAt` is there while it is loaded and idle and has a
+ * `ttlSeconds`.
+ */
+export interface ModelDetails {
+  architecture: string | null;
+  quantization: string | null;
+  parameterCount: number | null;
+  contextLength: number | null;
+  id: string;
+  runner: string | null;
+  preset: string | null;
+  memoryUsage: number | null;
+  loadedAt: string | null;
+  expiresAt: string | null;
+}
+
+/** Models by id. */
+export interface ModelDetailsList {
+  models: ModelDetails[];
 }
 
 /**
@@ -846,6 +882,8 @@ export interface Commands {
   "models:list": { request: ListModels; reply: ModelList };
   /** One model in detail. */
   "models:info": { request: ModelInfoRequest; reply: ModelInfo };
+  /** What tables of models show beside their rows: of the files and of the engines. */
+  "models:details": { request: DescribeModels; reply: ModelDetailsList };
   /** Load a model; acknowledged when it answers requests. */
   "models:load": { request: LoadModel; reply: LoadedModel };
   /** Unload a model; acknowledged when its engine has ended. */
@@ -894,6 +932,8 @@ export interface Commands {
   "requests:cancel": { request: CancelRequest; reply: CancelledRequest };
   /** The newest finished requests. */
   "requests:history": { request: GetRequests; reply: RequestHistory };
+  /** When each model was used last. */
+  "requests:last-use": { request: GetLastUse; reply: LastUse };
   /** The newest log lines. */
   "logs:get": { request: GetLogs; reply: Logs };
   /** Narrow `logs:entry` to what this client wants; without it a client gets every line. */
@@ -916,6 +956,7 @@ export type CommandName = keyof Commands;
 export const COMMAND_ROLES: Readonly<Record<CommandName, Role>> = {
   "models:list": "viewer",
   "models:info": "viewer",
+  "models:details": "viewer",
   "models:load": "operator",
   "models:unload": "operator",
   "presets:list": "viewer",
@@ -940,6 +981,7 @@ export const COMMAND_ROLES: Readonly<Record<CommandName, Role>> = {
   "requests:list": "viewer",
   "requests:cancel": "operator",
   "requests:history": "viewer",
+  "requests:last-use": "viewer",
   "logs:get": "viewer",
   "logs:subscribe": "viewer",
   "logs:unsubscribe": "viewer",

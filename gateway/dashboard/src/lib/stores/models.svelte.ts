@@ -1,10 +1,17 @@
-/** All models with their state; the loaded ones in detail. */
+/** All models with their state, what is known of their files and engines, and their last use. */
 
 import { SvelteMap } from "svelte/reactivity";
 
 import { collect, type Collection } from "../api/collection";
 import type { Api } from "../api/connection.svelte";
-import type { ModelInfo, ModelList, ModelRow, ModelStatusChange } from "../api/contract";
+import type {
+  LastUse,
+  ModelDetails,
+  ModelList,
+  ModelRow,
+  ModelStatusChange,
+  RequestRecord,
+} from "../api/contract";
 
 export type ModelStatus = ModelRow["status"];
 
@@ -22,8 +29,9 @@ const RELIST_AFTER_MS = 300;
 export class Models {
   readonly status = $state({ loading: true, error: null as string | null });
   readonly byId = new SvelteMap<string, Model>();
-  /** `models:info` of those that have an engine. */
-  readonly details = new SvelteMap<string, ModelInfo>();
+  readonly details = new SvelteMap<string, ModelDetails>();
+  /** When the newest finished request for a model began; of those that have had one. */
+  readonly lastUse = new SvelteMap<string, string>();
   readonly collection: Collection;
 
   readonly all = $derived([...this.byId.values()]);
@@ -40,14 +48,17 @@ export class Models {
       reset: (list) => this.#reset(list.models),
       events: {
         "models:status": (change) => this.#changed(change),
-        "requests:finished": () => void this.describeRunning(),
+        "requests:finished": ({ requests }) => {
+          requests.forEach((request) => this.#used(request));
+          void this.describeRunning();
+        },
       },
     });
   }
 
   /** Ask again for what events do not tell: memory, idle time. */
   async describeRunning(): Promise<void> {
-    await Promise.all(this.running.map((model) => this.#describe(model.id)));
+    if (this.running.length > 0) await this.#describe(this.running.map(({ id }) => id));
   }
 
   #reset(rows: readonly ModelRow[]): void {
@@ -59,7 +70,8 @@ export class Models {
       const progress = row.status === "loading" ? (known?.progress ?? null) : null;
       this.byId.set(row.id, { ...row, reason: row.reason ?? null, progress });
     }
-    void this.describeRunning();
+    void this.#describe(null);
+    void this.#askLastUse();
   }
 
   #changed(change: ModelStatusChange): void {
@@ -67,8 +79,7 @@ export class Models {
     if (known === undefined && this.byId.size >= MAX_MODELS) return;
     this.byId.set(change.id, { ...change, progress: change.progress ?? null });
     if (change.status === "error") this.#relistSoon();
-    if (!isRunning(change.status)) this.details.delete(change.id);
-    else if (known?.status !== change.status) void this.#describe(change.id);
+    if (known?.status !== change.status) void this.#describe([change.id]);
   }
 
   /** `error` may be a model's last word, of which no list knows any more. */
@@ -77,14 +88,28 @@ export class Models {
     this.#relist = setTimeout(() => void this.collection.refresh(), RELIST_AFTER_MS);
   }
 
-  async #describe(id: string): Promise<void> {
+  /** These, or all. */
+  async #describe(ids: readonly string[] | null): Promise<void> {
     try {
-      const info = await this.#api.request("models:info", { id });
-      const known = this.byId.get(id);
-      if (known !== undefined && isRunning(known.status)) this.details.set(id, info);
+      const told = await this.#api.request("models:details", ids === null ? {} : { ids: [...ids] });
+      for (const one of told.models) if (this.byId.has(one.id)) this.details.set(one.id, one);
     } catch {
-      // It has just gone, or the connection has: what is shown stays until the next snapshot.
+      // The connection has gone: what is shown stays until the next snapshot.
     }
+  }
+
+  async #askLastUse(): Promise<void> {
+    let told: LastUse;
+    try {
+      told = await this.#api.request("requests:last-use", {});
+    } catch {
+      return; // the log process is away; what ends from now on is heard all the same
+    }
+    for (const [model, startedAt] of Object.entries(told.models)) this.#used({ model, startedAt });
+  }
+
+  #used({ model, startedAt }: Pick<RequestRecord, "model" | "startedAt">): void {
+    if ((this.lastUse.get(model) ?? "") < startedAt) this.lastUse.set(model, startedAt);
   }
 
   #forget(id: string): void {

@@ -4,7 +4,7 @@ import type {
   HostHistory,
   LogEntry,
   Metrics as Figures,
-  ModelInfo,
+  ModelDetails,
   ModelStatusChange,
   RequestRecord,
 } from "../api/contract";
@@ -20,27 +20,41 @@ import { Session } from "./session.svelte";
 const row = (id: string, status: ModelStatusChange["status"]) =>
   ({ id, name: `${id}.gguf`, path: `/${id}.gguf`, size: 1, status, parameters: null }) as const;
 
-const info = (id: string): ModelInfo => ({
-  ...row(id, "loaded"),
-  memoryUsage: 5,
-  loadedAt: "2026-01-15T10:30:00.000Z",
+const details = (id: string, memoryUsage: number | null): ModelDetails => ({
+  id,
+  architecture: "llama",
+  quantization: "Q4_K_M",
+  parameterCount: 7e9,
+  contextLength: 4096,
+  runner: null,
+  preset: null,
+  memoryUsage,
+  loadedAt: null,
+  expiresAt: null,
 });
 
 describe("models", () => {
   function world() {
     const api = new TestApi()
       .answer("models:list", () => ({ models: [row("a", "loaded"), row("b", "unloaded")], total: 2 }))
-      .answer("models:info", ({ id }) => info(id));
+      .answer("models:details", ({ ids }) => ({
+        models: (ids ?? ["a", "b"]).map((id) => details(id, ids === undefined ? 5 : 6)),
+      }))
+      .answer("requests:last-use", () => ({ models: { a: "2026-01-15T10:30:00.000Z" } }));
     return { api, models: new Models(api) };
   }
 
-  it("are listed, and those with an engine described", async () => {
+  it("are listed and described", async () => {
     const { api, models } = world();
     await api.connect();
     expect(models.all.map((model) => model.id)).toEqual(["a", "b"]);
     expect(models.running.map((model) => model.id)).toEqual(["a"]);
     expect(models.details.get("a")?.memoryUsage).toBe(5);
-    expect(models.details.has("b")).toBe(false);
+    expect(models.details.get("b")?.quantization).toBe("Q4_K_M");
+    expect([...models.lastUse.keys()]).toEqual(["a"]);
+    const ended = { model: "b", startedAt: "2026-01-15T11:00:00.000Z" } as RequestRecord;
+    api.tell("requests:finished", { requests: [ended], omitted: 0 });
+    expect(models.lastUse.get("b")).toBe(ended.startedAt);
   });
 
   it("follow their events, progress included", async () => {
@@ -51,9 +65,8 @@ describe("models", () => {
     api.tell("models:status", { ...row("b", "loaded"), reason: null });
     await settled();
     expect(models.byId.get("b")?.progress).toBeNull();
-    expect(models.details.has("b")).toBe(true);
+    expect(models.details.get("b")?.memoryUsage).toBe(6);
     api.tell("models:status", { ...row("b", "unloaded"), reason: null });
-    expect(models.details.has("b")).toBe(false);
   });
 
   it("that are gone are forgotten", async () => {

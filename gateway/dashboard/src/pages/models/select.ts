@@ -1,5 +1,6 @@
 /** Which models the table shows. Pure. */
 
+import type { ModelDetails } from "../../lib/api/contract";
 import { isRunning, type Model } from "../../lib/stores/models.svelte";
 
 export const STATES = ["all", "running", "unloaded", "error"] as const;
@@ -10,16 +11,22 @@ export function stateFilterOf(text: string | undefined): StateFilter {
   return STATES.find((known) => known === text) ?? "all";
 }
 
-/** Those in that state whose id or file has every word of `search`, in any case. */
+/** Those in that state with every word of `search`, in any case, in their id, file, architecture,
+ * quantization or runner.
+ */
 export function select(
   models: readonly Model[],
   search: string,
   state: StateFilter,
+  details: ReadonlyMap<string, ModelDetails>,
 ): readonly Model[] {
   const words = search.toLowerCase().split(/\s+/).filter((word) => word !== "");
   return models.filter((model) => {
     if (!isIn(model, state)) return false;
-    const text = `${model.id} ${model.name}`.toLowerCase();
+    const known = details.get(model.id);
+    const text = [model.id, model.name, known?.architecture, known?.quantization, known?.runner]
+      .join(" ")
+      .toLowerCase();
     return words.every((word) => text.includes(word));
   });
 }
