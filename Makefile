@@ -8,7 +8,7 @@ python := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check check-format check-lint check-types check-imports check-pages check-dashboard format \
-	bench screenshots soak test-llama-server catalogue setup runtime development lock clean
+	bench screenshots soak soak-page test-llama-server catalogue setup runtime development lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -59,10 +59,11 @@ bench: ## set up what is needed and run every benchmark, one after the other
 screenshots: development ## write docs/images anew from a running stack with demo models
 	$(python) -m tests.browser.screenshots
 
-MINUTES ?= 10
-
 soak: development ## random kills, loads and chats for MINUTES=10, with what must hold checked
-	$(python) -m tests.soak $(MINUTES)
+	$(python) -m tests.soak $(or $(MINUTES),10)
+
+soak-page: development ## the dashboard under live metrics and 1,000 log lines a second: MINUTES=5
+	$(python) -m tests.browser.soak $(or $(MINUTES),5)
 
 test-llama-server: development ## run the system tests on a real engine: ENGINE=path
 	@test -f "$(ENGINE)" && test -x "$(ENGINE)" || { \
