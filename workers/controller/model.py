@@ -10,10 +10,10 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 
@@ -22,10 +22,13 @@ from common.api.instances import Instance
 from common.api.models import Failure, Model
 from common.errors import ModelLoadFailed, ModelUnloadFailed, ProxyError
 from common.live_settings import LiveSettings
+from workers.controller.engine_sight import EngineSight
 from workers.controller.engines import Engines
 from workers.controller.fleet import FoundFile
 from workers.controller.idle_clock import IdleClock
+from workers.controller.moves import Moves, Spawn
 from workers.controller.order import Order
+from workers.controller.place import Place
 from workers.controller.placement import OccupantView, Wish, needed_bytes
 from workers.controller.presets.loading import ModelPresets
 from workers.controller.records import (
@@ -40,22 +43,8 @@ from workers.controller.surplus import LIVE
 
 logger = logging.getLogger(__name__)
 
-Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
-"""Start a task, by name, that ends with the process at the latest."""
-
 OUT_OF_MEMORY = "out_of_memory"
 READY_MARGIN_S = 5.0  # the runner gives up first, and knows why
-ROW_GOES_S = 2.0
-
-
-@dataclass
-class Place:
-    """Where a model's engine is or will be."""
-
-    runner: str
-    instance_id: str
-    needed_bytes: int
-    state: Literal["loading", "loaded", "leaving"] = "loading"
 
 
 class ModelLife:
@@ -88,26 +77,26 @@ class ModelLife:
         self._room = room
         self._engines = engines
         self._live = live
-        self._spawn = spawn
-        self._next_generation = next_generation
         self._on_rest = on_rest
         self._relieve = relieve
         self._found: FoundFile | None = None
-        self._instance: Instance | None = None
-        self._instance_changed = asyncio.Event()
-        self._instance_ended = False
+        self._engine = EngineSight(record.id)
         self._left_instance_id: str | None = None
         self._failures = 0
         self._failed_at = 0.0
-        self._move: asyncio.Task[None] | None = None
-        self._unfinished: set[asyncio.Task[None]] = set()
-        self._move_name = ""
-        self._move_generation = record.generation
+        self._moves = Moves(
+            record.id,
+            record.generation,
+            spawn=spawn,
+            next_generation=next_generation,
+            begins=self._move_begins,
+            rests=self._move_rests,
+        )
 
     @property
     def deserted(self) -> bool:
         """Neither a file nor an engine nor a move is left."""
-        return self._found is None and self.place is None and self._move is None
+        return self._found is None and self.place is None and self._moves.under_way is None
 
     @property
     def awaited_by_requests(self) -> bool:
@@ -116,7 +105,7 @@ class ModelLife:
 
     @property
     def _loading(self) -> bool:
-        return self._move is not None and self._move_name == "load"
+        return self._moves.under_way == "load"
 
     @property
     def _load_s(self) -> float:
@@ -134,7 +123,7 @@ class ModelLife:
         if found is None:
             return
         changed = before is not None and found.file.mtime_ns != before.file.mtime_ns
-        if self.place is None and self._move is None:
+        if self.place is None and self._moves.under_way is None:
             self._rest(failure=None if changed else self.record.failure)
         else:
             self.record = described(self.record, found)
@@ -142,13 +131,11 @@ class ModelLife:
 
     def see_instance(self, instance: Instance | None) -> None:
         """A runner says something new about this model's engine; null: it has ended."""
-        self._instance = instance
-        self._instance_ended = instance is None
-        self._instance_changed.set()
-        if self._move is not None or self.place is None or self.place.state != "loaded":
+        self._engine.see(instance)
+        if self._moves.under_way is not None or self.place is None or self.place.state != "loaded":
             return  # the move looks at it
         if instance is not None and instance.state == "restarting":
-            self._begin("load", self._follow_restart)
+            self._moves.begin("load", self._follow_restart)
         elif instance is None or instance.state == "failed":
             self.place = None
             failure = instance.failure if instance else None
@@ -164,14 +151,14 @@ class ModelLife:
         """An engine runs already that this controller did not start: take it as ours."""
         if (
             self.place is None
-            and self._move is None
+            and self._moves.under_way is None
             and instance.state in LIVE
             and instance.id != self._left_instance_id  # late news of one that we stopped
         ):
             self.place = Place(instance.runner, instance.id, needed_bytes(self.record.size))
-            self._instance, self._instance_ended = instance, False
+            self._engine.expect(instance)
             self.order = Order(preset=instance.preset)
-            self._begin("load", self._follow_adopted)
+            self._moves.begin("load", self._follow_adopted)
 
     def disowns(self, instance_id: str) -> bool:
         """Whether an engine is not this model's: it was given up, or another one has its place."""
@@ -193,13 +180,13 @@ class ModelLife:
         there = self._loading or self.place is not None
         if there and self._differs(order, insist=insist):
             self.begin_unload()
-        elif self._loading or (self._move is None and self.place is not None):
+        elif self._loading or (self._moves.under_way is None and self.place is not None):
             self.order = self.order.joined_by(order)
             if self.record.ttl_seconds != self.order.ttl_s:
                 self._set(ttl_seconds=self.order.ttl_s)
-            return self._move_generation
+            return self._moves.generation
         self.order = order
-        return self._begin("load", self._load)
+        return self._moves.begin("load", self._load)
 
     def _differs(self, order: Order, *, insist: bool) -> bool:
         if insist and order.preset != self.order.preset:
@@ -217,80 +204,46 @@ class ModelLife:
 
     def begin_unload(self) -> int:
         """See to it that the model gets unloaded; a load under way is cancelled."""
-        if self._move is None and self.place is None:
+        if self._moves.under_way is None and self.place is None:
             self._set(unloaded_at=self.record.unloaded_at or timestamps.now())
-            return self._move_generation
-        if self._move is not None and self._move_name == "unload":
-            return self._move_generation
-        return self._begin("unload", self._unload, cancel=True)
+            return self._moves.generation
+        if self._moves.under_way == "unload":
+            return self._moves.generation
+        return self._moves.begin("unload", self._unload, cancel=True)
 
     async def evicted(self) -> bool:
         """Evict and wait; false where requests arrived in the meantime."""
         self.evict()
-        if self._move is not None:
-            await asyncio.wait([self._move])
+        await self._moves.wait()
         return self.place is None
 
     def expire_at(self, moment: str | None) -> None:
         """It will be unloaded then, or never if null, unless it is used before."""
-        if self._move is None and moment != self.record.expires_at:
+        if self._moves.under_way is None and moment != self.record.expires_at:
             self._set(expires_at=moment)
 
     def evict(self) -> None:
         """Make room: unload unless requests arrive in the meantime."""
-        if self._move is None and self.place is not None:
+        if self._moves.under_way is None and self.place is not None:
             self.place.state = "leaving"
-            self._begin("evict", self._evict)
+            self._moves.begin("evict", self._evict)
 
     def occupant(self, in_flight: int, last_used_at: float) -> OccupantView | None:
         """How a placement sees this model, given what its proxies say."""
-        place = self.place
-        if place is None:
+        if self.place is None:
             return None
-        if place.state != "loaded":
-            state: Literal["loading", "idle", "busy", "leaving"] = place.state
-        else:
-            state = "busy" if in_flight else "idle"
-        ready_at = (self._instance.ready_at if self._instance else None) or 0.0
-        last_used = max(last_used_at, ready_at)
-        needed = place.needed_bytes
-        if state == "loading" and self._instance is not None:
-            # What it has taken already is missing from its runner's free memory, too.
-            needed = max(needed - (self._instance.memory_bytes or 0), 0)
-        return OccupantView(self.record.id, place.runner, state, needed, last_used)
+        return self.place.view(self.record.id, self._engine.instance, in_flight, last_used_at)
 
     # Moves
 
-    def _begin(
-        self, name: str, move: Callable[[], Awaitable[None]], *, cancel: bool = False
-    ) -> int:
-        if self._move is not None and cancel:
-            self._move.cancel()
-        generation = self._next_generation()
-        self._move_name, self._move_generation = name, generation
-        # Not only after the last one: one that is cancelled while it waits ends before its turn.
-        earlier = frozenset(self._unfinished)
-        self._move = self._spawn(self._run(earlier, move, generation), f"{name} {self.record.id}")
-        self._unfinished.add(self._move)
-        self._move.add_done_callback(self._unfinished.discard)
-        return generation
-
-    async def _run(
-        self,
-        earlier: frozenset[asyncio.Task[None]],
-        move: Callable[[], Awaitable[None]],
-        generation: int,
-    ) -> None:
-        if earlier:
-            await asyncio.wait(earlier)
+    def _move_begins(self, generation: int) -> None:
         # Told with the move's first change of status: with the old status it would look settled.
         self.record = msgspec.structs.replace(self.record, generation=generation)
-        await move()
-        if self._move is asyncio.current_task():
-            self._move = None
-            if self.place is not None and self.place.state == "loaded":
-                self.see_instance(self._instance)  # what became of it while nobody looked
-            self._on_rest()
+
+    def _move_rests(self) -> None:
+        if self.place is not None and self.place.state == "loaded":
+            self.see_instance(self._engine.instance)  # what became of it while nobody looked
+        self._on_rest()
 
     async def _load(self) -> None:
         if self.place is not None:
@@ -361,7 +314,7 @@ class ModelLife:
     async def _start(self, found: FoundFile, preset: str | None, flags: dict[str, str]) -> None:
         place = self._held_place()
         file = found.on_host_of(place.runner)
-        self._instance, self._instance_ended = None, False
+        self._engine.expect(None)
         await self._engines.start(
             place.runner,
             instance_id=place.instance_id,
@@ -385,7 +338,7 @@ class ModelLife:
         )
         try:
             async with asyncio.timeout(self._load_s + READY_MARGIN_S):
-                instance = await self._ready_instance()
+                instance = await self._engine.ready(self._show_progress)
         except TimeoutError:
             self._left_instance_id = place.instance_id
             with suppress(ProxyError):  # whatever the runner says: it is over for this load
@@ -407,19 +360,9 @@ class ModelLife:
             loaded_at=timestamps.iso(instance.ready_at or time.time()),
         )
 
-    async def _ready_instance(self) -> Instance:
-        while True:
-            self._instance_changed.clear()
-            instance = self._instance
-            if instance is not None and instance.state == "ready":
-                return instance
-            if self._instance_ended or (instance is not None and instance.state == "failed"):
-                failure = (instance and instance.failure) or lost_engine(self.record.id)
-                raise ModelLoadFailed(failure.message, msgspec.to_builtins(failure))
-            if instance is not None:
-                reason = instance.failure.message if instance.failure else None
-                self._set(progress=instance.progress, reason=reason)
-            await self._instance_changed.wait()
+    def _show_progress(self, instance: Instance) -> None:
+        reason = instance.failure.message if instance.failure else None
+        self._set(progress=instance.progress, reason=reason)
 
     async def _unload(self) -> None:
         await self._leave(wait_for_requests=True)
@@ -432,14 +375,14 @@ class ModelLife:
             return
         await self._engines.resume(place.instance_id)
         place.state = "loaded"
-        if self._instance is not None and self._instance.state == "ready":
+        if self._engine.is_ready:
             self._set(status="loaded")
 
     async def _leave(self, *, wait_for_requests: bool) -> None:
         """Stop the engine, if there is one, and rest."""
         place = self.place
         if place is not None:
-            ready = self._instance is not None and self._instance.state == "ready"
+            ready = self._engine.is_ready
             place.state = "leaving"
             self._left_instance_id = place.instance_id
             self._set(status="unloading", reason=None, failure=None, progress=None, expires_at=None)
@@ -447,25 +390,13 @@ class ModelLife:
                 if wait_for_requests and ready:
                     await self._engines.drain(place.runner, place.instance_id, self._drain_s)
                 await self._engines.stop(place.runner, place.instance_id)
-                await self._row_gone()
+                await self._engine.gone()
             except ProxyError as error:
                 self.place = None
                 self._rest(failure=failure_of(error, code=ModelUnloadFailed.code))
                 return
         self.place = None
         self._rest(failure=None, unloaded_at=timestamps.now())
-
-    async def _row_gone(self) -> None:
-        """Until the engine's row has gone, if there was one.
-
-        A runner tells its free memory before that; the answer to a stop may overtake both, and who
-        waits for room would find too little and evict another model.
-        """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ROW_GOES_S):
-                while self._instance is not None and self._instance.state != "failed":
-                    self._instance_changed.clear()
-                    await self._instance_changed.wait()
 
     def _held_place(self) -> Place:
         if self.place is None:

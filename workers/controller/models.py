@@ -19,7 +19,8 @@ from workers.controller.desired import Desired, Wanted
 from workers.controller.disuse import Disuse
 from workers.controller.engines import Engines
 from workers.controller.fleet import Fleet
-from workers.controller.model import ModelLife, Spawn
+from workers.controller.model import ModelLife
+from workers.controller.moves import Spawn
 from workers.controller.order import Order
 from workers.controller.placement import FleetView, runner_called
 from workers.controller.presets.loading import ModelPresets
