@@ -170,13 +170,15 @@ export class PresetEditor {
   /** Write the draft to disk. False: it was not; `refusal` or `theirs` says why. */
   async save(): Promise<boolean> {
     const { filename, draft: content } = this;
-    if (filename === null || this.saving || this.#conflicts()) return false;
+    if (filename === null || this.saving || this.theirs !== null) return false;
     this.refusal = null;
     this.saving = true;
     const mine = this.#opened;
     try {
-      if (!this.gone) await this.#read();
-      if (this.#conflicts() || mine !== this.#opened) return false;
+      if (!this.gone) {
+        await this.#read();
+        if (this.#conflicts() || mine !== this.#opened) return false;
+      }
       this.#reads++;
       await this.#api.request("presets:save", { filename, content });
       if (mine !== this.#opened) return true;
@@ -195,7 +197,7 @@ export class PresetEditor {
 
   /** As of the last read. */
   #conflicts(): boolean {
-    return this.theirs !== null;
+    return this.theirs !== null || this.gone;
   }
 
   #refused(error: unknown): void {
