@@ -18,6 +18,7 @@ const LOOK_EVERY_MS = 3_000;
 
 /** Why a save did not succeed, and what can be done about it. */
 export interface Refusal {
+  readonly reason: string;
   readonly message: string;
   readonly advice: string;
 }
@@ -39,6 +40,8 @@ export class PresetEditor {
   checkError = $state<string | null>(null);
   saving = $state(false);
   refusal = $state.raw<Refusal | null>(null);
+  /** Grows whenever the draft becomes what the file says: what was being typed is over then. */
+  revision = $state(0);
   readonly polling: Polling;
 
   readonly document = $derived(Document.parse(this.draft));
@@ -110,7 +113,10 @@ export class PresetEditor {
       if (mine !== this.#reads || isDisconnection(error)) return;
       this.status.loading = false;
       if (isMissing(error) && this.base !== null) this.gone = true;
-      else if (this.base === null) this.status.error = messageOf(error);
+      else if (this.base === null) {
+        const missing = `There is no preset ${filename}; it may have been renamed or deleted.`;
+        this.status.error = isMissing(error) ? missing : messageOf(error);
+      }
     }
   }
 
@@ -129,6 +135,7 @@ export class PresetEditor {
     this.base = found;
     if (changed) {
       this.draft = found.content;
+      this.revision++;
       void this.#check(++this.#checked);
     }
   }
@@ -137,6 +144,8 @@ export class PresetEditor {
   write(text: string): void {
     if (text === this.draft) return;
     this.draft = text;
+    // From here on the remarks tell what is left of it.
+    if (this.refusal?.reason === "invalid") this.refusal = null;
     this.checking = true;
     const mine = ++this.#checked;
     clearTimeout(this.#timer);
@@ -149,6 +158,7 @@ export class PresetEditor {
 
   discard(): void {
     this.refusal = null;
+    this.revision++;
     if (this.theirs !== null) this.takeTheirs();
     else this.write(this.base?.content ?? "");
   }
@@ -158,6 +168,7 @@ export class PresetEditor {
     if (theirs === null) return;
     this.base = theirs;
     this.theirs = null;
+    this.revision++;
     this.write(theirs.content);
   }
 
@@ -203,13 +214,9 @@ export class PresetEditor {
   #refused(error: unknown): void {
     const details = error instanceof ApiError ? error.details : {};
     const reason = typeof details["reason"] === "string" ? details["reason"] : "";
-    if (reason === "invalid" && Array.isArray(details["findings"])) {
-      this.#checked++;
-      clearTimeout(this.#timer);
-      this.checking = false;
-      this.findings = details["findings"] as ConfigFinding[];
-    }
-    this.refusal = { message: messageOf(error), advice: ADVICE[reason] ?? ADVICE_ELSE };
+    // The refusal's own remarks are about what has changed alone.
+    if (reason === "invalid") void this.#check(++this.#checked);
+    this.refusal = { reason, message: messageOf(error), advice: ADVICE[reason] ?? ADVICE_ELSE };
   }
 
   /** Answers of earlier drafts are dropped, however late they come. */

@@ -68,7 +68,7 @@ test("a preset is opened, changed and saved", async () => {
 
 test("what is not there is told", async () => {
   await editor.open("gone");
-  expect(editor.status).toEqual({ loading: false, error: "There is no preset 'gone'." });
+  expect(editor.status).toEqual({ loading: false, error: "There is no preset gone; it may have been renamed or deleted." });
 });
 
 test("typing is waited for", async () => {
@@ -111,12 +111,14 @@ test("a check that fails is told, and the next one mends it", async () => {
 
 test("a refused save keeps the draft and says what to do", async () => {
   const findings = [error("[*] ctx-size: 'x' is not a whole number")];
+  api.answer("presets:validate-config", () => validation(findings));
   api.answer("presets:save", () =>
     Promise.reject(new ApiError("PRESET_SAVE_FAILED", "the preset is not saved: …", { reason: "invalid", findings })),
   );
   editor.write("[*]\nctx-size = x\n");
   expect(await editor.save()).toBe(false);
   expect(editor.refusal?.advice).toContain("marked below");
+  await settled();
   expect(editor.findings).toEqual(findings);
   expect([editor.draft, editor.dirty]).toEqual(["[*]\nctx-size = x\n", true]);
 });

@@ -81,7 +81,8 @@ const look = EditorView.theme({
   ".cm-cursor": { borderLeftColor: "var(--color-base-content)" },
   ".cm-gutters": {
     color: "color-mix(in oklch, var(--color-base-content) 72%, var(--color-base-100))",
-    backgroundColor: "var(--color-base-100)",
+    // The focus ring is beneath it.
+    backgroundColor: "transparent",
     border: "none",
   },
   ".cm-activeLine, .cm-activeLineGutter": { backgroundColor: "color-mix(in oklch, var(--color-base-content) 5%, transparent)" },
