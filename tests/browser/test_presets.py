@@ -116,6 +116,7 @@ def test_what_is_wrong_is_told_at_the_line_and_at_the_field(page: Page, mine: Pa
     expect(page.locator(".cm-lint-marker-error")).to_have_count(2)
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("Put right what is marked below")
+    expect(page.get_by_role("alert")).to_be_in_viewport()
     assert mine.read_text() == MINE
 
     view(page, "Form")
