@@ -2,7 +2,8 @@
 
 import type { ConfigFinding } from "../../lib/api/contract";
 import type { Flags } from "./flags";
-import { isKey, sectionProblem, type Document } from "./ini";
+import type { Document } from "./ini";
+import { isKey, sectionProblem } from "./lines";
 
 /** Replaces a key, or a section's name. */
 export interface Suggestion {

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 
 import { expect, test } from "vitest";
 
-import { Document, isKey, sectionProblem, valueProblem, withEndsOf } from "./ini";
+import { Document, withEndsOf } from "./ini";
+import { isKey, sectionProblem, valueProblem } from "./lines";
 
 interface Grammar {
   readonly read: readonly [string, Record<string, Record<string, string>>][];
@@ -48,6 +49,14 @@ test.each(GRAMMAR.refused)("%j is refused where the controller's reader refuses 
   const document = Document.parse(text);
   expect(document.brokenAt).toBe(line - 1);
   expect(String(document)).toBe(text);
+});
+
+test("a long line of blanks takes no time", { timeout: 1_000 }, () => {
+  const blanks = " \t".repeat(60_000);
+  const text = `[a]\nk =${blanks}x${blanks}y${blanks}; z\n${blanks}\n[${blanks}b${blanks}c]\nword${blanks}x\n`;
+  const document = Document.parse(text);
+  expect(document.sections.get("a")?.[0]?.value).toHaveLength(blanks.length + 2);
+  expect(document.brokenAt).toBe(4);
 });
 
 test("a value changes where it stands; a new one goes behind the last", () => {

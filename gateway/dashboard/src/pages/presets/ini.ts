@@ -8,48 +8,21 @@
  * tests/support/preset_grammar.json.
  */
 
-/** The section of the keys above the first header. */
-export const DEFAULT_SECTION = "default";
-/** The file's own; it is no flag. */
-const VERSION_KEY = "version";
+import {
+  blocksOf,
+  isFlag,
+  lastSaid,
+  lineOf,
+  sectionsOf,
+  within,
+  type Block,
+  type Line,
+  type Sections,
+} from "./lines";
 
-const KEY = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
-const HEADER = /^\[([^\]]+)\][ \t]*(?:[;#].*)?$/s;
-const ENTRY = /^([A-Za-z_][A-Za-z0-9_.-]*)([ \t]*=[ \t]*)(.*)$/s;
-const COMMENT = /^[ \t]*(?:[;#].*)?$/s;
 const NOTE = /^[ \t]*[;#][ \t]*(name|description)[ \t]*:(.*)$/is;
 
 export type NoteField = "name" | "description";
-
-/** `from` and `to` are the columns between which an entry's value stands. */
-export interface Line {
-  readonly text: string;
-  /** How it ends: empty on a last line at most. */
-  readonly end: string;
-  readonly header?: string;
-  readonly key?: string;
-  readonly value?: string;
-  readonly from?: number;
-  readonly to?: number;
-  /** Why llama.cpp would not read the file, if this line is why. */
-  readonly problem?: string;
-}
-
-export interface Entry {
-  readonly key: string;
-  readonly value: string;
-  /** From 0. */
-  readonly line: number;
-}
-
-/** Section → its entries in the file's order, each key once. */
-export type Sections = ReadonlyMap<string, readonly Entry[]>;
-
-interface Block {
-  readonly name: string;
-  readonly start: number;
-  readonly stop: number;
-}
 
 export class Document {
   readonly sections: Sections;
@@ -219,26 +192,6 @@ export class Document {
   }
 }
 
-/** Why this cannot be written so that it is read back as it was given; null where it can. */
-export function valueProblem(value: string): string | null {
-  if (hasControls(value) || /[\r\n]/.test(value)) return "A value is one line without control characters.";
-  if (/[;#]/.test(value)) return "A value holds no ; and no #: a comment would begin there.";
-  if (/^[ \t]|[ \t]$/.test(value)) return "Blanks at either end of a value would be lost.";
-  return null;
-}
-
-export function sectionProblem(name: string): string | null {
-  if (name.trim() === "") return "A section has a name: a model's id, or a pattern such as qwen*.";
-  if (name !== name.trim()) return "Blanks at either end of a name would be lost.";
-  if (/[\]\r\n]/.test(name) || hasControls(name)) return "A section's name is one line without ].";
-  return null;
-}
-
-/** What a preset may call a flag. */
-export function isKey(text: string): boolean {
-  return KEY.test(text) && text !== VERSION_KEY;
-}
-
 /**
  * `edited` with the line ends of `before` wherever lines are the same: editors know only one end.
  */
@@ -264,81 +217,4 @@ export function withEndsOf(before: string, edited: string): string {
       return body + (old[same]?.end || ordinary);
     })
     .join("");
-}
-
-function lineOf(text: string, end: string): Line {
-  if (hasControls(text)) return { text, end, problem: "there is a control character" };
-  if (COMMENT.test(text)) return { text, end };
-  if (text.startsWith("[")) {
-    const header = HEADER.exec(text)?.[1]?.replace(/^[ \t]+/, "").replace(/[ \t]+$/, "") ?? "";
-    return header === ""
-      ? { text, end, problem: "a section is written as [its name]" }
-      : { text, end, header };
-  }
-  const [, key, equals, rest] = ENTRY.exec(text) ?? [];
-  if (key === undefined || equals === undefined || rest === undefined) {
-    const problem =
-      "it is no [section], no key = value and no comment; keys begin at the line's start and" +
-      " with a letter";
-    return { text, end, problem };
-  }
-  const comment = rest.search(/[;#]/);
-  const value = (comment < 0 ? rest : rest.slice(0, comment)).replace(/[ \t]+$/, "");
-  const from = key.length + equals.length;
-  return { text, end, key, value, from, to: from + value.length };
-}
-
-function sectionsOf(lines: readonly Line[]): Sections {
-  const found = new Map<string, readonly Entry[]>();
-  for (const { name, start, stop } of blocksOf(lines)) {
-    const entries = new Map<string, Entry>();
-    for (let line = start; line < stop; line++) {
-      const { key, value = "" } = lines[line] ?? {};
-      if (key !== undefined && key !== VERSION_KEY) entries.set(key, { key, value, line });
-    }
-    // Nothing but notes above the first section.
-    if (lines[start]?.header === undefined && entries.size === 0) continue;
-    found.set(name, [...entries.values()]);
-  }
-  return found;
-}
-
-/** Each section's lines, those above the first header too. */
-function blocksOf(lines: readonly Line[]): readonly Block[] {
-  const starts = lines.flatMap((line, at) => (line.header === undefined ? [] : [at]));
-  const first = starts[0] ?? lines.length;
-  const above = first > 0 ? [{ name: DEFAULT_SECTION, start: 0, stop: first }] : [];
-  return [
-    ...above,
-    ...starts.map((start, place) => ({
-      name: lines[start]?.header ?? "",
-      start,
-      stop: starts[place + 1] ?? lines.length,
-    })),
-  ];
-}
-
-/** The last line of a block that is its header or an entry; the one above it where none is. */
-function lastSaid(lines: readonly Line[], { start, stop }: Block): number {
-  for (let at = stop - 1; at >= start; at--) {
-    const line = lines[at];
-    if (line?.header !== undefined || line?.key !== undefined) return at;
-  }
-  return start - 1;
-}
-
-function isFlag({ key }: Line): boolean {
-  return key !== undefined && key !== VERSION_KEY;
-}
-
-function within({ start, stop }: Block, at: number): boolean {
-  return at >= start && at < stop;
-}
-
-function hasControls(text: string): boolean {
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if ((code < 32 && code !== 9 && code !== 10 && code !== 13) || code === 127) return true;
-  }
-  return false;
 }
