@@ -30,6 +30,23 @@ MODELS = {
     "dune-coder-3b-q4_k_m": "Dune Coder 3B",
     "ember-8b-q6_k": "Ember 8B",
 }
+PRESET = """\
+; name: Coding assistant
+; description: Low temperature for coders, two requests at a time
+version = 1
+
+; For every model.
+[*]
+ctx-size = 4096
+parallel = 2
+flash-attn = auto
+cache-reuse = 256
+
+[dune-coder*]
+temp = 0.2
+"""
+PATHS = {"presets": "presets/coding-assistant"}
+"""Where a page is at its best, if that is not where its link leads."""
 LOADED = tuple(MODELS)[:3]
 TRAFFIC_S = 70.0
 CALLERS = 3
@@ -47,6 +64,7 @@ def main() -> int:
             write_llama(models / f"{file}.gguf", name=name, ends=False)
         write_garbage(models / "half-downloaded.gguf")
         with running_stack(Path(scratch), {"LLAMA__MODELS_DIR": str(models)}) as stack:
+            (stack.home / "presets" / "coding-assistant.ini").write_text(PRESET)
             for model in LOADED:
                 assert stack.cli("load", model).returncode == 0
             _take(stack)
@@ -81,6 +99,8 @@ def _open(page: Page, name: str) -> None:
     heading = name.capitalize()
     page.get_by_role("navigation").get_by_role("link", name=heading).click()
     expect(page.get_by_role("heading", level=1, name=heading)).to_be_visible()
+    if name in PATHS:
+        page.goto(f"/#/{PATHS[name]}")
     page.wait_for_timeout(SETTLE_MS)
 
 

@@ -61,6 +61,25 @@ def test_a_viewer_sees_but_cannot_touch(page: Page, viewer: str) -> None:
     expect(page.get_by_role("button", name="Restart controller")).to_be_disabled()
 
 
+def test_a_viewer_reads_presets_but_changes_none(page: Page, viewer: str) -> None:
+    enter(page, viewer)
+    expect(page.locator("[data-connection=connected]")).to_be_visible()
+    page.goto("/#/presets/long-context")
+    for name in ("New preset", "Apply…", "Duplicate", "Rename", "Delete", "Unset ctx-size"):
+        button = page.get_by_role("button", name=name)
+        expect(button).to_be_disabled()
+        expect(button).to_have_attribute("title", "Needs the role operator")
+    expect(page.get_by_label("ctx-size", exact=True)).to_be_disabled()
+    page.get_by_role("navigation", name="View").get_by_role("link", name="Raw").click()
+    text = page.get_by_role("textbox", name="Text of the preset")
+    expect(text).to_have_attribute("aria-readonly", "true")
+    text.click()
+    page.keyboard.type("nothing of this")
+    expect(text).to_contain_text("ctx-size = 32768")
+    expect(text).not_to_contain_text("nothing of this")
+    assert_accessible(page)
+
+
 def test_a_token_is_kept_as_long_as_was_asked_for(page: Page, viewer: str) -> None:
     enter(page, viewer, remember=True)
     expect(page.locator("[data-connection=connected]")).to_be_visible()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,6 +26,11 @@ LLAMA_ARG_TEMP = 0.7
 c = 1
 c = 2
 [gone/today]"""
+
+GRAMMAR: Mapping[str, Any] = json.loads(
+    (ROOT / "tests" / "support" / "preset_grammar.json").read_text(encoding="utf-8")
+)
+"""Texts with what they say, or with the line that cannot be read; the dashboard reads them, too."""
 
 # What llama.cpp's grammar allows, as its parts.
 keys = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,8}", fullmatch=True).filter(
@@ -70,53 +77,13 @@ def test_a_file_reads_as_llama_cpp_reads_it() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("text", "sections"),
-    [
-        ("", {}),
-        ("version = 1\n", {}),
-        ("[*]\nversion = 1\n", {"*": {}}),
-        ("[a] ; why\nk=v", {"a": {"k": "v"}}),
-        ("[ a b ]\n", {"a b": {}}),
-        ("[DEFAULT]\nk = v\n", {"DEFAULT": {"k": "v"}}),
-        ("[a]\nk = x#y\n", {"a": {"k": "x"}}),
-        ("[a]\nk = x ;y\n", {"a": {"k": "x"}}),
-        ("[a]\nk =\n", {"a": {"k": ""}}),
-        ("[a]\nk = ; none\n", {"a": {"k": ""}}),
-        ("[a]\nk = 'it = \"was\"'\n", {"a": {"k": "'it = \"was\"'"}}),
-        ("[a]\nk = x:y\\\n", {"a": {"k": "x:y\\"}}),
-        ("[a]\r\nk = 1\r\nl = 2\r", {"a": {"k": "1", "l": "2"}}),
-        ("[a]\rk = 1\r", {"a": {"k": "1"}}),
-        ("[a]\nK = 1\nk = 2\n", {"a": {"K": "1", "k": "2"}}),
-        # The last one counts, whole.
-        ("[a]\nk = 1\n[b]\n[a]\nl = 2\n", {"a": {"l": "2"}, "b": {}}),
-        ("k = 1\n[default]\nl = 2\n", {"default": {"l": "2"}}),
-        ("[a]\n\x85k = 1\n".replace("\x85", ""), {"a": {"k": "1"}}),
-        ("[a]\nk = one\u2028line\n", {"a": {"k": "one\u2028line"}}),
-    ],
-)
+@pytest.mark.parametrize(("text", "sections"), GRAMMAR["read"])
 def test_the_grammar(text: str, sections: Mapping[str, Mapping[str, str]]) -> None:
     assert read(text) == sections
     assert str(Document.parse(text)) == text
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        (" k = v", 1),
-        ("\ufeff[*]\nk = v", 1),
-        ("\n[a\n", 2),
-        ("[]\n", 1),
-        ("[ ]\n", 1),
-        ("[a] b\n", 1),
-        ("[a]\n\nword\n", 3),
-        ("[a]\n--k = v\n", 2),
-        ("[a]\r\n1k = v\r\n", 2),
-        ("k = \x00\n", 1),
-        ("; \x1b[2J\n", 1),
-        ("\ufeff[a]\n", 1),
-    ],
-)
+@pytest.mark.parametrize(("text", "line"), GRAMMAR["refused"])
 def test_what_llama_cpp_would_not_read_is_told_with_its_line(text: str, line: int) -> None:
     with pytest.raises(IniError) as caught:
         Document.parse(text)

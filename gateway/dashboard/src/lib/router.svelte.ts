@@ -5,9 +5,18 @@ import { parseRoute, routeTo, type PageName, type Route } from "./route";
 class Router {
   route = $state.raw<Route>(parseRoute(location.hash));
 
+  /** Asked before the reader goes elsewhere; false keeps them here. A page with unsaved work sets it. */
+  guard: ((to: Route) => boolean) | null = null;
+
   constructor() {
     addEventListener("hashchange", () => {
-      this.route = parseRoute(location.hash);
+      const to = parseRoute(location.hash);
+      if (this.guard?.(to) === false) {
+        const { page, rest, query } = this.route;
+        history.replaceState(null, "", routeTo(page, rest, query));
+        return;
+      }
+      this.route = to;
     });
   }
 
