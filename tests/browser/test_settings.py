@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
-from tests.support.browser import PHONE, WIDE, assert_accessible, watched_page
+from tests.support.browser import PHONE, WIDE, Watched, assert_accessible, watched_page
 from tests.support.stack import Stack
 from tests.support.waiting import wait_for
 
@@ -39,6 +39,7 @@ def save(page: Page) -> None:
     page.get_by_role("dialog", name="Save these changes?").get_by_role(
         "button", name="Save"
     ).click()
+    expect(page.get_by_role("region", name="Unsaved changes")).to_have_count(0)
     expect(page.get_by_role("region", name="Saved", exact=True)).to_be_visible()
 
 
@@ -103,7 +104,7 @@ def test_settings_are_searched_and_those_that_restart_say_so(
     page: Page, stack: Stack, changed: list[str]
 ) -> None:
     open_settings(page, "configuration/server")
-    expect(setting(page, "server.host")).to_contain_text("restart of gateway, proxy")
+    expect(setting(page, "server.host")).to_contain_text("restart of gateway and proxy")
     page.keyboard.press("/")
     page.keyboard.type("seconds sample")
     expect(page.locator("[data-setting]")).to_have_count(1)
@@ -121,6 +122,30 @@ def test_settings_are_searched_and_those_that_restart_say_so(
     page.get_by_label("Changed from default").check()
     expect(setting(page, "metrics.intervalSeconds")).to_be_visible()
     expect(setting(page, "llama.maxModels")).to_have_count(0)
+
+
+def test_what_needs_a_restart_is_restarted_and_a_draft_outlives_it(
+    page: Page, watched: Watched, changed: list[str]
+) -> None:
+    watched.expect("WebSocket connection to", "Failed to load resource")
+    changed.append("server.allowedOrigins")
+    open_settings(page, "configuration/server")
+    origins = page.get_by_role("textbox", name="Add to server.allowedOrigins")
+    origins.fill("https://models.example")
+    origins.press("Enter")
+    save(page)
+    saved = page.get_by_role("region", name="Saved", exact=True)
+    expect(saved).to_contain_text("go on with what was before until they are restarted")
+    origins.fill("https://other.example")
+    origins.press("Enter")
+    saved.get_by_role("button", name="Restart gateway").click()
+    page.get_by_role("dialog").get_by_role("button", name="Restart", exact=True).click()
+    expect(page.locator("[data-banner]")).to_be_visible()
+    expect(saved).to_contain_text("All that had to restart has restarted", timeout=20_000)
+    expect(page.get_by_label("server.allowedOrigins, entry 2")).to_have_value(
+        "https://other.example"
+    )
+    expect(page.get_by_role("button", name="Review and save")).to_be_enabled()
 
 
 def test_a_model_has_a_table_of_its_own(page: Page, stack: Stack, changed: list[str]) -> None:
@@ -160,7 +185,7 @@ def test_everybody_can_use_it(
         assert_accessible(page)
         page.get_by_role("button", name="Back").click()
         page.get_by_role("button", name="Discard").click()
-        for part in ("Access tokens", "About"):
+        for part in ("Tokens", "About"):
             page.get_by_role("link", name=part).click()
             expect(page.locator("[aria-busy=true]")).to_have_count(0)
             assert_accessible(page)
@@ -227,7 +252,7 @@ def _looks_on(stack: Stack, browser: Browser, secret: str) -> None:
         level = setting(page, "logging.level")
         expect(level).to_contain_text("Needs the role operator")
         expect(level.get_by_label("level")).to_be_disabled()
-        page.get_by_role("link", name="Access tokens").click()
+        page.get_by_role("link", name="Tokens").click()
         expect(page.get_by_text("Only an admin sees the tokens")).to_be_visible()
         create = page.get_by_role("button", name="Create a token")
         expect(create).to_be_disabled()

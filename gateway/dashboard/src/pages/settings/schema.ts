@@ -31,7 +31,8 @@ export function sectionsOf(schema: ConfigSchema): readonly FormSection[] {
     const fields = here
       .filter(({ path }) => !EACH.test(path))
       .map((setting) => ({ setting, each: eachOf(setting, here) }));
-    return { name, description, fields };
+    // As in the sources' own texts; here it is all one text.
+    return { name, description: description.replaceAll("`", ""), fields };
   });
 }
 
@@ -97,7 +98,7 @@ export function lockOf(setting: Setting, role: Role | null): string | null {
   return null;
 }
 
-/** `gateway, proxy`; `llama-proxy up` where that has to be started anew. */
+/** `gateway and proxy`; `llama-proxy itself` where that has to be started anew. */
 export function restartsOf(setting: Setting): string {
-  return setting.restart.map((kind) => (kind === "up" ? "llama-proxy up" : kind)).join(", ");
+  return setting.restart.map((kind) => (kind === "up" ? "llama-proxy itself" : kind)).join(" and ");
 }
