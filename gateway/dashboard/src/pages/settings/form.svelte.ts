@@ -9,9 +9,10 @@
 import { Polling } from "../../lib/api/collection";
 import type { Api } from "../../lib/api/connection.svelte";
 import type { CheckedConfig, ConfigProblem, ConfigSchema, Configuration } from "../../lib/api/contract";
-import { ApiError, isDisconnection, messageOf } from "../../lib/api/errors";
+import { isDisconnection, messageOf } from "../../lib/api/errors";
+import { problemsOf } from "./problems";
 import { asTables, sectionsOf, valueAt, type FormSection } from "./schema";
-import { changesOf, equal, patchOf, rebased, seenAs, type Change } from "./values";
+import { changesOf, equal, inOne, patchOf, rebased, seenAs, type Change } from "./values";
 
 interface Draft {
   readonly base: unknown;
@@ -94,7 +95,7 @@ export class SettingsForm {
 
   set(path: string, value: unknown): void {
     const draft = this.drafts.get(path);
-    const base = draft?.base ?? this.heldOf(path);
+    const base = draft === undefined ? this.heldOf(path) : draft.base;
     const held = draft?.clash ? draft.clash.theirs : base;
     this.#put(path, equal(value, held) ? null : { base, value, clash: draft?.clash ?? null });
     this.#draftsChanged();
@@ -187,7 +188,7 @@ export class SettingsForm {
     const others = this.#pathsOf()
       .filter((path) => saved?.values.has(path) !== true)
       .flatMap((path) => changesOf(path, valueAt(old, path), valueAt(fresh, path)));
-    this.elsewhere = merged(this.elsewhere, others);
+    this.elsewhere = inOne(this.elsewhere, others).slice(-MAX_ELSEWHERE);
     this.#rebase(fresh);
   }
 
@@ -268,26 +269,4 @@ export class SettingsForm {
       ]),
     );
   }
-}
-
-/** The parts of a refusal, or the refusal as one of them. */
-export function problemsOf(error: unknown): readonly ConfigProblem[] {
-  const whole = { path: "", message: messageOf(error), given: "", allowed: "" };
-  if (!(error instanceof ApiError)) return [whole];
-  const { problems, paths } = error.details;
-  if (Array.isArray(problems)) {
-    return problems.map((one: Partial<ConfigProblem>) => ({ ...whole, message: "", ...one }));
-  }
-  if (Array.isArray(paths)) return paths.map((path) => ({ ...whole, path: String(path) }));
-  return [whole];
-}
-
-/** Each path once, from what it was at first to what it is now. */
-function merged(known: readonly Change[], more: readonly Change[]): readonly Change[] {
-  const byPath = new Map(known.map((change) => [change.path, change]));
-  for (const change of more) {
-    const before = byPath.get(change.path)?.before ?? change.before;
-    byPath.set(change.path, { ...change, before });
-  }
-  return [...byPath.values()].filter(({ before, after }) => !equal(before, after)).slice(-MAX_ELSEWHERE);
 }

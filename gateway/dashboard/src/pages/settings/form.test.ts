@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { CheckedConfig, ConfigChanges } from "../../lib/api/contract";
 import { ApiError, DISCONNECTED } from "../../lib/api/errors";
 import { settled, TestApi } from "../../lib/api/test_api";
-import { problemsOf, SettingsForm } from "./form.svelte";
+import { SettingsForm } from "./form.svelte";
+import { problemsOf } from "./problems";
 import { configuration, SCHEMA } from "./test_schema";
 import { HIDDEN } from "./values";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { anyOf, changesOf, equal, HIDDEN, numberOf, patchOf, rebased, seenAs, shown, textOfAny } from "./values";
+import { anyOf, changesOf, equal, HIDDEN, inOne, numberOf, patchOf, rebased, seenAs, shown, textOfAny } from "./values";
 
 it("compares deeply, with absent keys as undefined ones", () => {
   expect(equal({ a: [1, { b: "x" }] }, { a: [1, { b: "x" }] })).toBe(true);
@@ -47,6 +47,12 @@ it("tells what differs at the deepest key, of lists by name", () => {
     changesOf("runners", [{ name: "a", env: {} }, { name: "b" }], [{ name: "b" }, { name: "a", env: { X: "1" } }]),
   ).toEqual([{ path: "runners.a.env.X", before: undefined, after: "1" }]);
   expect(changesOf("l", ["a"], ["a", "b"])).toEqual([{ path: "l", before: ["a"], after: ["a", "b"] }]);
+});
+
+it("puts changes one after another in one, and forgets those that came back", () => {
+  const first = [{ path: "a", before: 1, after: 2 }, { path: "b", before: undefined, after: 1 }];
+  expect(inOne(first, [{ path: "a", before: 2, after: 3 }])).toEqual([{ path: "a", before: 1, after: 3 }, first[1]]);
+  expect(inOne(first, [{ path: "b", before: 1, after: undefined }])).toEqual([first[0]]);
 });
 
 it("says values in words", () => {

@@ -79,6 +79,16 @@ export function changesOf(path: string, before: unknown, after: unknown): readon
   return keysOf(old, fresh).flatMap((key) => changesOf(`${path}.${key}`, old[key], fresh[key]));
 }
 
+/** Each path once, from what it was at first to what it is now. */
+export function inOne(known: readonly Change[], more: readonly Change[]): readonly Change[] {
+  const byPath = new Map(known.map((change) => [change.path, change]));
+  for (const change of more) {
+    const first = byPath.get(change.path) ?? change;
+    byPath.set(change.path, { ...change, before: first.before });
+  }
+  return [...byPath.values()].filter(({ before, after }) => !equal(before, after));
+}
+
 /** A value in words: `none` of a list, `empty` of a text. */
 export function shown(value: unknown): string {
   if (value === null || value === undefined) return "not set";
