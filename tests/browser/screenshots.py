@@ -101,7 +101,19 @@ def _open(page: Page, name: str) -> None:
     expect(page.get_by_role("heading", level=1, name=heading)).to_be_visible()
     if name in PATHS:
         page.goto(f"/#/{PATHS[name]}")
+    if name == "settings":
+        _change_a_setting(page)
     page.wait_for_timeout(SETTLE_MS)
+
+
+def _change_a_setting(page: Page) -> None:
+    """A change that is ready to be reviewed; nothing is saved."""
+    page.get_by_role("navigation", name="Sections").get_by_role("link", name="llama").click()
+    page.get_by_label("maxModels", exact=True).fill("6")
+    expect(page.get_by_role("button", name="Review and save")).to_be_enabled()
+    page.get_by_label("maxModels", exact=True).evaluate(
+        "field => { field.blur(); field.scrollIntoView({block: 'center'}); }"
+    )
 
 
 def _chat(stack: Stack, number: int, until_s: float) -> None:

@@ -2,22 +2,31 @@
 
 import { parseRoute, routeTo, type PageName, type Route } from "./route";
 
+/** Whether the reader may go there. Who says no may go there itself, later. */
+export type MayLeave = (to: Route) => boolean;
+
 class Router {
   route = $state.raw<Route>(parseRoute(location.hash));
-
-  /** Asked before the reader goes elsewhere; false keeps them here. A page with unsaved work sets it. */
-  guard: ((to: Route) => boolean) | null = null;
+  #mayLeave: MayLeave | null = null;
 
   constructor() {
     addEventListener("hashchange", () => {
       const to = parseRoute(location.hash);
-      if (this.guard?.(to) === false) {
+      if (this.#mayLeave?.(to) === false) {
         const { page, rest, query } = this.route;
         history.replaceState(null, "", routeTo(page, rest, query));
         return;
       }
       this.route = to;
     });
+  }
+
+  /** Ask before the reader goes elsewhere, until what is returned is called. */
+  guard(mayLeave: MayLeave): () => void {
+    this.#mayLeave = mayLeave;
+    return () => {
+      if (this.#mayLeave === mayLeave) this.#mayLeave = null;
+    };
   }
 
   go(
