@@ -44,6 +44,9 @@ export class Answer {
     tokensPerSecond: null,
   });
 
+  /** In ms since 1970. */
+  readonly sentAt = Date.now();
+
   constructor(
     readonly id: number,
     readonly model: string,
@@ -73,6 +76,8 @@ export class Conversation {
   turns = $state.raw<readonly Turn[]>([]);
   system = $state("");
   draft = $state("");
+  /** The last one that was chosen. */
+  model = $state("");
   parameters = $state(unset());
   #answering = $state.raw<Answer | null>(null);
   #abort: AbortController | null = null;
