@@ -38,6 +38,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
+@pytest.fixture(scope="package")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack for tests of access tokens: the first token shuts everybody else out."""
+    with running_stack(tmp_path_factory.mktemp("guarded"), {}) as running:
+        assert running.cli("load", "babble-demo").returncode == 0
+        yield running
+
+
 @pytest.fixture
 def watched_and_page(browser: Browser, stack: Stack) -> Iterator[tuple[Page, Watched]]:
     with watched_page(browser, stack.gateway_url) as opened:

@@ -81,7 +81,23 @@ def _open(page: Page, name: str) -> None:
     heading = name.capitalize()
     page.get_by_role("navigation").get_by_role("link", name=heading).click()
     expect(page.get_by_role("heading", level=1, name=heading)).to_be_visible()
+    if name == "playground":
+        _talk(page)
     page.wait_for_timeout(SETTLE_MS)
+
+
+def _talk(page: Page) -> None:
+    """A short conversation, of which the second answer is the longer one."""
+    page.get_by_label("System prompt").fill("You tell stories, and you keep them short.")
+    page.get_by_label("Temperature").fill("0.7")
+    ends = page.locator("[data-figures]").filter(has_text="length")
+    for turn, (text, tokens) in enumerate(
+        [("Who lives by the river?", 30), ("And what happens in the end?", 110)], 1
+    ):
+        page.get_by_label("Max tokens").fill(str(tokens))
+        page.get_by_label("Message", exact=True).fill(text)
+        page.get_by_label("Message", exact=True).press("Enter")
+        expect(ends).to_have_count(turn, timeout=30_000)
 
 
 def _chat(stack: Stack, number: int, until_s: float) -> None:

@@ -9,15 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import assert_accessible, watched_page
-from tests.support.stack import Stack, running_stack
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack of its own: the first token shuts everybody else out."""
-    with running_stack(tmp_path_factory.mktemp("guarded"), {}) as running:
-        assert running.cli("load", "babble-demo").returncode == 0
-        yield running
+from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="module")
