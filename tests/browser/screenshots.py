@@ -103,6 +103,8 @@ def _open(page: Page, name: str) -> None:
         page.goto(f"/#/{PATHS[name]}")
     if name == "settings":
         _change_a_setting(page)
+    if name == "playground":
+        _talk(page)
     page.wait_for_timeout(SETTLE_MS)
 
 
@@ -114,6 +116,20 @@ def _change_a_setting(page: Page) -> None:
     page.get_by_label("maxModels", exact=True).evaluate(
         "field => { field.blur(); field.scrollIntoView({block: 'center'}); }"
     )
+
+
+def _talk(page: Page) -> None:
+    """A short conversation, of which the second answer is the longer one."""
+    page.get_by_label("System prompt").fill("You tell stories, and you keep them short.")
+    page.get_by_label("Temperature").fill("0.7")
+    ends = page.locator("[data-figures]").filter(has_text="length")
+    for turn, (text, tokens) in enumerate(
+        [("Who lives by the river?", 30), ("And what happens in the end?", 110)], 1
+    ):
+        page.get_by_label("Max tokens").fill(str(tokens))
+        page.get_by_label("Message", exact=True).fill(text)
+        page.get_by_label("Message", exact=True).press("Enter")
+        expect(ends).to_have_count(turn, timeout=30_000)
 
 
 def _chat(stack: Stack, number: int, until_s: float) -> None:

@@ -92,6 +92,11 @@ export class Connection implements Api {
     return this.state === "connected";
   }
 
+  /** What we show; the proxy wants the same. Empty where there is none. */
+  get token(): string {
+    return this.#storage.read();
+  }
+
   request<Name extends CommandName>(
     name: Name,
     payload: Commands[Name]["request"],
