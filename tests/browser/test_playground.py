@@ -48,6 +48,11 @@ def answer(page: Page, model: str) -> Locator:
     return page.get_by_role("article", name=f"Answer of {model}").last
 
 
+def began(given: Locator) -> None:
+    """Return once its first words are there."""
+    expect(given.locator("[data-figures]")).to_contain_text("First token", timeout=20_000)
+
+
 def test_a_model_that_is_not_loaded_answers(page: Page, stack: Stack) -> None:
     assert stack.cli("unload", "birch-1b").returncode in (0, 1)
     open_page(page, "birch-1b")
@@ -88,7 +93,7 @@ def test_stop_ends_the_request(page: Page) -> None:
     for by_key in (True, False):
         say(page, "go on")
         given = answer(page, ENDLESS)
-        expect(given.locator("p").first).to_contain_text(" ")
+        began(given)
         if by_key:
             page.keyboard.press("Escape")
         else:
@@ -121,14 +126,14 @@ def test_an_engine_that_dies_is_told_and_tried_again(page: Page, stack: Stack) -
     open_page(page, ENDLESS)
     say(page, "go on")
     given = answer(page, ENDLESS)
-    expect(given.locator("p").first).to_contain_text(" ")
+    began(given)
     (engine,) = (one for one in stack.engines() if f"{ENDLESS}.gguf" in " ".join(one.cmdline()))
     engine.kill()
     expect(given.get_by_role("alert")).to_contain_text("engine failed")
-    expect(given.locator("p").first).to_contain_text(" ")
+    expect(given.get_by_role("paragraph").first).to_contain_text(" ")
     given.get_by_role("button", name="Try again").click()
     expect(given.get_by_role("alert")).to_have_count(0)
-    expect(given.locator("p").first).to_contain_text(" ", timeout=20_000)
+    began(given)
     page.keyboard.press("Escape")
     expect(given.locator("[data-figures]")).to_contain_text("stopped by you")
 
