@@ -65,7 +65,7 @@ def test_metrics_and_logs_as_a_dashboard_uses_them(stack: Stack, transport: str)
     assert str(HISTORY_SECONDS) in told["tooLong"]["error"]["message"]
 
     entry = told["entry"]["entry"]
-    assert set(entry) == {"timestamp", "level", "source", "message"}
+    assert set(entry) == {"id", "timestamp", "level", "source", "message"}
     assert (entry["level"], entry["source"]) == ("warn", f"gateway@{Host().resolved_name()}")
     assert told["muted"]["data"] == {}
     assert told["errorsOnly"]["data"] == {"level": "error", "sources": []}
