@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.conftest import ENDLESS
 from tests.support.browser import PHONE, WIDE, assert_accessible, watched_page
@@ -138,13 +138,14 @@ def test_a_warning_leads_to_its_place_in_the_log(page: Page, stack: Stack) -> No
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "size"), [("light", WIDE), ("dark", PHONE)])
 @pytest.mark.parametrize("name", ["Models", "Requests", "Logs"])
-def test_everybody_can_use_it(browser: Browser, stack: Stack, theme: str, name: str) -> None:
-    for size in (WIDE, PHONE):
-        with watched_page(browser, stack.gateway_url, theme=theme, size=size) as (page, _):
-            open_page(page, name)
-            expect(page.locator("[aria-busy=true]")).to_have_count(0)
-            assert_accessible(page)
-            wider = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-            assert page.evaluate(wider) is False
+def test_everybody_can_use_it(
+    browser: Browser, stack: Stack, theme: str, size: ViewportSize, name: str
+) -> None:
+    with watched_page(browser, stack.gateway_url, theme=theme, size=size) as (page, _):
+        open_page(page, name)
+        expect(page.locator("[aria-busy=true]")).to_have_count(0)
+        assert_accessible(page)
+        wider = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        assert page.evaluate(wider) is False

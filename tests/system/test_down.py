@@ -44,6 +44,7 @@ from tests.support.waiting import wait_for
 
 DOWN_S = 15.0
 LATEST_S = 2.0
+HITS = (*sorted(PROGRAMS), "supervisord", "up", "engine")
 SEED = int(os.environ.get("DOWN_SEED", "1"))
 """Another seed is other moments."""
 
@@ -93,15 +94,19 @@ def victim(stack: Stack, hit: str) -> psutil.Process:
     return supervisord(stack) if hit == "supervisord" else program(stack, hit)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda n: n.name)
-@pytest.mark.parametrize("hit", [*sorted(PROGRAMS), "supervisord", "up", "engine"])
-def test_down_at_any_moment_after_a_hit(stack: Stack, hit: str, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("killed", "stopped"), list(zip(HITS, (*HITS[5:], *HITS[:5]), strict=True))
+)
+def test_down_at_any_moment_after_two_hits(stack: Stack, killed: str, stopped: str) -> None:
+    """Each is killed once and stopped once, two of them at a time."""
     in_shared_memory = shared_memory()
     with streams(stack.proxy_port, ENDLESS * 3):
-        chosen = random.Random(f"{SEED} {hit} {number}").uniform(0, LATEST_S)
+        chosen = random.Random(f"{SEED} {killed} {stopped}").uniform(0, LATEST_S)
         moment = time.monotonic() + chosen
-        os.kill(victim(stack, hit).pid, number)
-        if hit == "up" and number == signal.SIGKILL:
+        victims = victim(stack, killed), victim(stack, stopped)
+        for process, number in zip(victims, (signal.SIGKILL, signal.SIGSTOP), strict=True):
+            process.send_signal(number)
+        if killed == "up":
             stack.up.wait()
         wait_for(lambda: time.monotonic() >= moment)
         down_leaves_nothing(stack, in_shared_memory)
