@@ -16,6 +16,8 @@ from gateway.http_protocol import HttpProtocol
 
 BACKLOG = 2048
 
+TICK_S = 1.0
+
 LOOK_S = 1.0
 """How often connections are looked at for clients that keep us waiting."""
 
@@ -29,11 +31,29 @@ logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 class _Server(uvicorn.Server):
-    """uvicorn would take the signals over and raise them again at its end."""
+    """uvicorn would take the signals over and raise them again at its end, and look ten times a
+    second whether it has come.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._leaving = asyncio.Event()
+
+    def leave(self) -> None:
+        """Take no more requests, and end once those under way are answered."""
+        self.should_exit = True
+        self._leaving.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        """One tick a second, with which uvicorn sets the clock of its Date headers."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._leaving.wait()
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -80,7 +100,7 @@ async def serve(
         if not stopping.is_set():
             raise RuntimeError("the HTTP server ended by itself")
         config.timeout_graceful_shutdown = max(1, round(drain_s()))
-        server.should_exit = True
+        server.leave()
         await serving
         looking.cancel()
 

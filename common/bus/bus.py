@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -42,6 +43,10 @@ REVIEWS_PER_BEAT = 4
 """So that who is gone is missed within 4 s of what was last heard of it, and not after 4.5."""
 
 UNREACHABLE_AFTER_S = 3.0
+
+SURE_FOR_S = 5.0
+"""How long a process that could be reached is not asked again, unless the backplane was away."""
+
 SNAPSHOT_TIMEOUT_S = 10.0
 
 
@@ -107,6 +112,8 @@ class Bus:
         self._presence_listeners: list[PresenceListener] = []
         self._forget_owner: list[Callable[[str], None]] = []
         self._garbage_publications = 0
+        self._doubtful = asyncio.Event()
+        """Set where there is a reason to ask whether this process can be reached."""
         self.serve(SNAPSHOT, self._publisher.snapshot)
         self.serve(PING, self._pong)
 
@@ -225,7 +232,10 @@ class Bus:
         now = asyncio.get_running_loop().time()
         if beat.name == self.identity.name and self._deaf(now):
             self._presence.excuse(now)
+            self._doubtful.set()
         newcomer = self._presence.beat(beat, now)
+        if newcomer and beat.name == BACKPLANE:
+            self._doubtful.set()
         if not beat.leaving:
             self._feeds.beat(beat)
         if beat.hello and beat.name != self.identity.name:
@@ -261,6 +271,7 @@ class Bus:
     async def _keep_reachable(self) -> None:
         told = False
         while True:
+            self._doubtful.clear()
             try:
                 await self.call(self.identity.name, PING, Empty(), timeout_s=UNREACHABLE_AFTER_S)
                 told = False
@@ -269,7 +280,11 @@ class Bus:
                     logger.warning("cannot reach myself, connecting anew until I can: %s", error)
                 told = True
                 self._endpoint.reconnect()
-            await asyncio.sleep(BEAT_S)
+                await asyncio.sleep(BEAT_S)
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SURE_FOR_S):
+                    await self._doubtful.wait()
 
     @staticmethod
     async def _pong(_request: Empty) -> Empty:
