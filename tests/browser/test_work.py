@@ -72,6 +72,13 @@ def test_several_models_at_once(page: Page, stack: Stack) -> None:
 
 
 def test_a_model_tells_all_about_its_file(page: Page) -> None:
+    asked: list[str] = []
+
+    def sent(frame: str | bytes) -> None:
+        if "models:info" in str(frame):
+            asked.append(str(frame))
+
+    page.on("websocket", lambda opened: opened.on("framesent", sent))
     open_page(page, "Models")
     page.get_by_role("link", name="atlas-7b").click()
     drawer = page.get_by_role("dialog", name="atlas-7b")
@@ -80,6 +87,7 @@ def test_a_model_tells_all_about_its_file(page: Page) -> None:
     expect(drawer.get_by_role("link", name="default")).to_be_visible()
     drawer.get_by_role("tab", name="Log").click()
     expect(drawer.get_by_role("listitem").first).to_be_visible()
+    assert len(asked) == 1, "the answer itself must not be a reason to ask again"
     page.keyboard.press("Escape")
     expect(page).to_have_url(re.compile("#/models$"))
 

@@ -21,6 +21,7 @@ export class Requests {
   readonly polling: Polling;
   readonly collection: Collection;
   readonly #api: Api;
+  #refreshing = false;
 
   constructor(api: Api) {
     this.#api = api;
@@ -35,6 +36,7 @@ export class Requests {
       events: {
         "requests:finished": (finished) => {
           this.recent = appended(this.recent, finished.requests);
+          if (finished.omitted > 0) this.#refreshSoon();
           const ended = new Set(finished.requests.map((request) => request.id));
           this.inFlight = this.inFlight.filter((request) => !ended.has(request.id));
         },
@@ -44,6 +46,16 @@ export class Requests {
 
   cancel(id: string): Promise<unknown> {
     return this.#api.request("requests:cancel", { id });
+  }
+
+  /** More have ended at once than are told: the history has them all. */
+  #refreshSoon(): void {
+    if (this.#refreshing) return;
+    this.#refreshing = true;
+    setTimeout(() => {
+      this.#refreshing = false;
+      void this.collection.refresh();
+    }, EVERY_MS);
   }
 
   async #ask(): Promise<void> {

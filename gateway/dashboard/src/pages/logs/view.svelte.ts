@@ -89,6 +89,10 @@ export class LogView {
         this.following = false;
       }
       this.lines = all.slice(0, MAX_LINES);
+      if (!this.following) return;
+      // They came while the past was read.
+      this.#show(this.#pending);
+      this.#pending = [];
     });
   }
 
@@ -113,7 +117,7 @@ export class LogView {
       this.#show(fresh);
       return;
     }
-    this.#pending.push(...fresh);
+    this.#pending = this.#pending.concat(fresh);
     if (!this.following) this.waiting += fresh.length;
     if (this.#pending.length > MAX_LINES) {
       this.#pending.splice(0, this.#pending.length - MAX_LINES);

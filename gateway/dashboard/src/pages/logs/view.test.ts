@@ -37,6 +37,23 @@ describe("a view of the log", () => {
     view.lines.length,
   ];
 
+  it("shows what came while the past was read, too", async () => {
+    await view.latest(ALL);
+    const older = view.older();
+    view.add([entry(1_001)]);
+    await older;
+    view.add([entry(1_002)]);
+    expect(view.lines.slice(-3).map(({ id }) => id)).toEqual([1_000, 1_001, 1_002]);
+  });
+
+  it("takes any number of lines at once while it is looked at elsewhere", async () => {
+    await view.latest(ALL);
+    view.pause();
+    view.add(Array.from({ length: 300_000 }, (_, index) => entry(1_001 + index)));
+    await view.follow();
+    expect(view.lines.length).toBeLessThanOrEqual(MAX_LINES);
+  });
+
   it("shows the newest and what comes, each line once", async () => {
     const loading = view.latest(ALL);
     view.add([entry(1_000), entry(1_001)]);

@@ -12,8 +12,9 @@ export interface Filter {
 
 const PAGE = 100;
 const MAX_HELD = 2_000;
-const MAX_EXPORTED = 50_000;
+export const MAX_EXPORTED = 50_000;
 const EXPORT_PAGE = 1_000;
+const REFRESH_AFTER_MS = 1_000;
 
 export class RequestLog {
   readonly status = $state({ loading: true, error: null as string | null });
@@ -23,6 +24,7 @@ export class RequestLog {
   readonly #api: Api;
   #filter: Filter = { model: "", caller: "", end: "" };
   #turn = 0;
+  #later: ReturnType<typeof setTimeout> | undefined;
 
   constructor(api: Api) {
     this.#api = api;
@@ -34,11 +36,16 @@ export class RequestLog {
     this.records = [];
     this.more = false;
     const stops = [
-      this.#api.on("requests:finished", ({ requests }) => this.#add(requests)),
+      this.#api.on("requests:finished", ({ requests, omitted }) => {
+        this.#add(requests);
+        if (omitted > 0) this.#refreshSoon();
+      }),
       this.#api.onConnected(() => void this.refresh()),
     ];
     return () => {
       this.#turn++;
+      clearTimeout(this.#later);
+      this.#later = undefined;
       for (const stop of stops) stop();
     };
   }
@@ -54,17 +61,21 @@ export class RequestLog {
     const last = this.records.at(-1);
     if (last === undefined) return;
     await this.#ask({ before: last.id }, (requests) => {
-      this.records = [...this.records, ...newestFirst(requests)].slice(0, MAX_HELD);
+      // One that began long ago and ended while the reader looked is here already.
+      const known = new Set(this.records.map(({ id }) => id));
+      const fresh = newestFirst(requests).filter(({ id }) => !known.has(id));
+      this.records = [...this.records, ...fresh].slice(0, MAX_HELD);
     });
   }
 
   /** All that match, newest first, up to a bound; `progress` is told how many there are. */
   async all(progress: (count: number) => void): Promise<readonly RequestRecord[]> {
     const found: RequestRecord[] = [];
+    const query = asked(this.#filter);
     for (let more = true; more && found.length < MAX_EXPORTED; ) {
       const before = found.at(-1)?.id;
       const page = await this.#api.request("requests:history", {
-        ...asked(this.#filter),
+        ...query,
         limit: EXPORT_PAGE,
         ...(before === undefined ? {} : { before }),
       });
@@ -92,6 +103,14 @@ export class RequestLog {
       this.status.error = messageOf(error);
     }
     this.status.loading = false;
+  }
+
+  /** More have ended at once than are told: the history has them all. */
+  #refreshSoon(): void {
+    this.#later ??= setTimeout(() => {
+      this.#later = undefined;
+      void this.refresh();
+    }, REFRESH_AFTER_MS);
   }
 
   #add(finished: readonly RequestRecord[]): void {

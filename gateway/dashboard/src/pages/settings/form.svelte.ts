@@ -25,6 +25,8 @@ interface Draft {
 export interface Outcome {
   readonly changes: readonly Change[];
   readonly restart: readonly string[];
+  /** Whether something of it needed a restart and has had it. */
+  readonly restarted?: boolean;
 }
 
 const EVERY_MS = 2_000;
@@ -107,6 +109,13 @@ export class SettingsForm {
     this.#draftsChanged();
   }
 
+  /** These processes have started anew since the last save. */
+  restarted(names: readonly string[]): void {
+    if (this.outcome === null) return;
+    const restart = this.outcome.restart.filter((name) => !names.includes(name));
+    this.outcome = { ...this.outcome, restart, restarted: true };
+  }
+
   /** Ours shall stand, now that we know of theirs. */
   keep(path: string): void {
     const draft = this.drafts.get(path);
@@ -127,9 +136,12 @@ export class SettingsForm {
       if (this.clashes.length > 0 || !this.changed) return false;
       const saved = this.drafts;
       const { restart } = await this.#api.request("config:update", this.#patch(), { timeoutMs: CHANGE_MS });
+      // What earlier changes have to be started anew for is due until it is done or dismissed.
+      const earlier = this.outcome?.restart.length ? this.outcome : { changes: [], restart: [] };
+      const changes = [...saved].flatMap(([path, { base, value }]) => changesOf(path, base, value));
       this.outcome = {
-        changes: [...saved].flatMap(([path, { base, value }]) => changesOf(path, base, value)),
-        restart,
+        changes: [...earlier.changes.filter(({ path }) => !changes.some((one) => one.path === path)), ...changes],
+        restart: [...new Set([...earlier.restart, ...restart])],
       };
       this.#adopt(saved);
       return true;

@@ -146,6 +146,20 @@ describe("what others change meanwhile", () => {
 });
 
 describe("a save", () => {
+  it("does not forget what an earlier one needs restarts for, until they are done", async () => {
+    const { api, form } = await world();
+    let restart = ["gateway@h", "proxy@h"];
+    api.answer("config:update", () => ({ updated: true, restartRequired: true, restart }));
+    form.set("server.port", 3001);
+    await form.save();
+    form.restarted(["proxy@h"]);
+    restart = [];
+    form.set(MAX, 8);
+    await form.save();
+    expect(form.outcome?.restart).toEqual(["gateway@h"]);
+    expect(form.outcome?.changes.map(({ path }) => path)).toEqual(["server.port", MAX]);
+  });
+
   it("sends the changes, tells them, and waits for the gateway's copy to follow", async () => {
     const { api, form, now, asked } = await world();
     let sent: ConfigChanges = {};
