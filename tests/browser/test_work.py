@@ -134,6 +134,20 @@ def test_the_log_is_followed_and_searched(page: Page, stack: Stack) -> None:
     expect(page.get_by_text("No line matches")).to_be_visible()
 
 
+LEAVE_AND_SCROLL = """async () => {
+  const log = document.querySelector("[role=log]");
+  location.hash = "#/models";
+  while (log.isConnected) await new Promise(requestAnimationFrame);
+  log.dispatchEvent(new Event("scroll"));
+}"""
+
+
+def test_a_log_that_was_scrolled_as_it_was_left_does_not_mind(page: Page) -> None:
+    open_page(page, "Logs")
+    expect(page.locator("[data-line]").first).to_be_visible()
+    page.evaluate(LEAVE_AND_SCROLL)
+
+
 def test_a_warning_leads_to_its_place_in_the_log(page: Page, stack: Stack) -> None:
     assert stack.cli("load", "odd-one-out").returncode == 1
     open_page(page, "Overview")

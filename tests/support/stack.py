@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -145,10 +145,12 @@ def stop(stack: Stack) -> None:
         stack.up.wait(STOP_S)
     finally:
         left = stack.processes()
+        told = [command_line_of(process) for process in left]
         for process in left:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs(left, 5)
-    assert not left, [process.cmdline() for process in left]
+    assert not left, told
 
 
 def engine_under_test() -> dict[str, str]:

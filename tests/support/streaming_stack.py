@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -87,10 +87,11 @@ def kill_up(stack: Stack) -> None:
 
 def kill_all(processes: Sequence[psutil.Process]) -> None:
     """As one blow: none of them can react to the death of another."""
-    for process in processes:
-        process.suspend()
-    for process in processes:
-        process.kill()
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for process in processes:
+            # The end of a parent may be the end of its children, stopped or not.
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
     psutil.wait_procs(processes, 10)
 
 
