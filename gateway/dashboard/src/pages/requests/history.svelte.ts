@@ -109,7 +109,8 @@ export class RequestLog {
   #refreshSoon(): void {
     this.#later ??= setTimeout(() => {
       this.#later = undefined;
-      void this.refresh();
+      // Added to those that are held: the reader may have gone far back.
+      void this.#ask({}, (requests) => this.#add(requests));
     }, REFRESH_AFTER_MS);
   }
 
