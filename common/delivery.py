@@ -43,13 +43,14 @@ class Goods(Generic[Item, Batch]):
     """One kind of items: how it is sent, and how much of it is kept and sent at once.
 
     `name` is what people call several of them. `batch` makes a request of sender, epoch, items and
-    the number of those that were dropped; `fit` makes of an item one that can travel.
+    the number of those that were dropped; `fit` makes of an item one that can travel, where not all
+    can.
     """
 
     name: str
     command: Command[Batch, Appended]
     batch: Callable[[str, int, tuple[Item, ...], int], Batch]
-    fit: Callable[[Item], Item]
+    fit: Callable[[Item], Item] | None
     size_bytes: Callable[[Item], int]
     max_kept: int
     max_kept_bytes: int
@@ -69,7 +70,7 @@ class Outbox(Generic[Item, Batch]):
         self.closed = False
         self.acknowledged = -1
         self._on_fill = on_fill
-        self._items: deque[Item] = deque()
+        self._items: deque[tuple[Item, int]] = deque()  # each with its size in bytes
         self._bytes = 0
         self._dropped = 0
         self._lock = threading.Lock()
@@ -78,11 +79,13 @@ class Outbox(Generic[Item, Batch]):
         """Keep items, in order of their sequence; drop the oldest beyond the bound."""
         goods = self.goods
         with self._lock:
-            for item in map(goods.fit, items):
-                self._items.append(item)
-                self._bytes += goods.size_bytes(item)
+            for given in items:
+                item = given if goods.fit is None else goods.fit(given)
+                size_bytes = goods.size_bytes(item)
+                self._items.append((item, size_bytes))
+                self._bytes += size_bytes
             while len(self._items) > goods.max_kept or self._bytes > goods.max_kept_bytes:
-                self._bytes -= goods.size_bytes(self._items.popleft())
+                self._bytes -= self._items.popleft()[1]
                 self._dropped += 1
         self._on_fill()
 
@@ -97,8 +100,8 @@ class Outbox(Generic[Item, Batch]):
         with self._lock:
             items: list[Item] = []
             size_bytes = 0
-            for item in self._items:
-                size_bytes += goods.size_bytes(item)
+            for item, item_bytes in self._items:
+                size_bytes += item_bytes
                 if items and (size_bytes > goods.max_batch_bytes or len(items) == goods.max_batch):
                     break
                 items.append(item)
@@ -111,8 +114,8 @@ class Outbox(Generic[Item, Batch]):
         with self._lock:
             self.acknowledged = max(self.acknowledged, sequence)
             self._dropped -= dropped
-            while self._items and self._items[0].sequence <= sequence:
-                self._bytes -= self.goods.size_bytes(self._items.popleft())
+            while self._items and self._items[0][0].sequence <= sequence:
+                self._bytes -= self._items.popleft()[1]
 
     @property
     def empty(self) -> bool:

@@ -7,13 +7,16 @@ head by itself. On loopback a write is the most expensive thing that happens to 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import Message, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from gateway.known_head import KnownHead
 
 if TYPE_CHECKING:
     from gateway.http_protocol import HttpProtocol
@@ -38,7 +41,9 @@ class Exchange:
     """A request of `connection`, and the answer to it.
 
     `keep_alive` says whether another request may follow, `gone` whether the client has left.
-    `kept` is for the application, and lasts as long as the connection.
+    `known` is there where the connection has had this very head before: an application may keep a
+    function in it, which is then called with the exchange in place of the application.
+    `task` is what the application runs in. With a `body` nothing more of the request will come.
     """
 
     __slots__ = (
@@ -58,8 +63,9 @@ class Exchange:
         "complete",
         "gone",
         "keep_alive",
-        "kept",
+        "known",
         "started",
+        "task",
     )
 
     def __init__(
@@ -69,20 +75,23 @@ class Exchange:
         version: str,
         *,
         keep_alive: bool,
-        expects_continue: bool,
+        expects_continue: bool = False,
+        known: KnownHead | None = None,
+        body: bytes | None = None,
     ) -> None:
         self._connection = connection
         self._to_head = method == "HEAD"
         self._may_chunk = version == "1.1"
-        self.kept: dict[str, Any] = connection.kept
+        self.known = known
+        self.task: asyncio.Task[None] | None = None
         self.keep_alive = keep_alive
         self.gone = False
         self.started = False
         self.complete = False
         self._expects_continue = expects_continue
-        self._parts: list[bytes] = []
+        self._parts: list[bytes] = [body] if body else []
         self._parts_bytes = 0
-        self._more_body = True
+        self._more_body = body is None
         self._told_all = False
         self._news: asyncio.Event | None = None
         self._on_gone: Callable[[], None] | None = None
@@ -126,20 +135,34 @@ class Exchange:
         if on_gone is not None and self.gone:
             on_gone()
 
-    async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Have the application answer; what it leaves undone closes the connection."""
+    def take_whole(self) -> bytes | None:
+        """The request's whole body, where it is here and was not asked for; else `receive` it."""
+        if self._more_body or self._told_all:
+            return None
+        self._told_all = True
+        return self._taken()
+
+    async def run(self, scope: Scope | None) -> None:
+        """Have the application answer; what it leaves undone closes the connection.
+
+        Without a scope it is the function that was kept for this head that answers.
+        """
         try:
-            await app(scope, self.receive, self.send)
+            if scope is not None:
+                await self._connection.app(scope, self.receive, self.send)
+            elif self.known is not None:
+                await self.known.kept(self)
         except BaseException:
             logger.exception("Exception in ASGI application\n")
         else:
-            if self.complete or self.gone:
-                return
-            logger.error("ASGI callable returned without completing its answer.")
-        if not self.started:
-            await self._answer_500()
-        else:
-            self._close()
+            if not self.complete and not self.gone:
+                logger.error("ASGI callable returned without completing its answer.")
+        try:
+            if not self.complete and not self.gone:
+                await self._end_badly()
+        finally:
+            self._connection.tasks.discard(self.task)
+            self.task = None  # which holds this very coroutine
 
     async def receive(self) -> Message:
         """The next part of the body, and once that is over, that the client has gone."""
@@ -148,38 +171,49 @@ class Exchange:
             self._connection.transport.write(_CONTINUE)
         while not self.complete and not self.gone:
             if self._parts or not (self._more_body or self._told_all):
-                parts, self._parts = self._parts, []
-                self._parts_bytes = 0
                 self._told_all = not self._more_body
-                self._connection.flow.resume_reading()
-                body = parts[0] if len(parts) == 1 else b"".join(parts)
-                return {"type": "http.request", "body": body, "more_body": self._more_body}
+                return {
+                    "type": "http.request",
+                    "body": self._taken(),
+                    "more_body": self._more_body,
+                }
             if self._news is None:
                 self._news = asyncio.Event()
             self._news.clear()
             await self._news.wait()
         return _DISCONNECT
 
-    async def send(self, message: Message) -> None:
-        """The head of the answer, then parts of its body; waits while the client is slow.
+    def _taken(self) -> bytes:
+        parts, self._parts = self._parts, []
+        self._parts_bytes = 0
+        if self._connection.flow.read_paused:
+            self._connection.flow.resume_reading()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
-        The head leaves with the first part, an empty one if need be.
-        """
+    async def send(self, message: Message) -> None:
+        """The head of the answer, then parts of its body, as ASGI has it; see the methods below."""
+        await self.writable()
+        if message["type"] == "http.response.start" and not self.started:
+            self.start(message["status"], message.get("headers", ()))
+        elif message["type"] == "http.response.body" and self.started:
+            self.write(message.get("body", b""), more=message.get("more_body", False))
+        elif not self.gone:
+            raise RuntimeError(f"{message['type']!r} cannot be sent at this point of an answer")
+
+    async def writable(self) -> None:
+        """Return once the client takes more; to be awaited before each write."""
         flow = self._connection.flow
         if flow.write_paused and not self.gone:
             await flow.drain()
+
+    def start(self, status: int, headers: Headers) -> None:
+        """Begin the answer. Its head leaves with the first part of the body, an empty one if need
+        be. Raises RuntimeError for headers that are none.
+        """
         if self.gone:
             return
-        if not self.started:
-            if message["type"] != "http.response.start":
-                raise RuntimeError(f"an answer cannot begin with {message['type']!r}")
-            self._start(message["status"], message.get("headers", ()))
-        elif message["type"] != "http.response.body" or self.complete:
-            raise RuntimeError(f"{message['type']!r} cannot be sent at this point of an answer")
-        else:
-            self._write(message.get("body", b""), more=message.get("more_body", False))
-
-    def _start(self, status: int, headers: Headers) -> None:
+        if self.started:
+            raise RuntimeError("an answer begins once")
         lines = [STATUS_LINE[status]]
         length: bytes | None = None
         closes = chunked = False
@@ -208,7 +242,15 @@ class Exchange:
         self._head = _checked(b"".join(lines), len(lines))
         self.started = True
 
-    def _write(self, body: bytes, *, more: bool) -> None:
+    def write(self, body: bytes, *, more: bool) -> None:
+        """Send a part of the answer's body, the last one unless there is `more`.
+
+        Raises RuntimeError where the answer does not have the length that was announced.
+        """
+        if self.gone:
+            return
+        if self.complete or not self.started:
+            raise RuntimeError("a part of a body cannot be sent at this point of an answer")
         if self._to_head:
             body = b""
         elif self._chunked:
@@ -229,6 +271,26 @@ class Exchange:
         if not more:
             self._complete()
 
+    def answer(self, head: bytes, body: bytes) -> None:
+        """Send a whole answer; `head` comes from `ready_head`."""
+        if self.gone:
+            return
+        if self.started:
+            raise RuntimeError("an answer begins once")
+        self.started = True
+        end = b"" if self.keep_alive else b"connection: close\r\n"
+        self._connection.transport.write(
+            b"%b%bcontent-length: %d\r\n%b\r\n%b"
+            % (
+                head,
+                _lines(tuple(self._connection.server_state.default_headers)),
+                len(body),
+                end,
+                b"" if self._to_head else body,
+            )
+        )
+        self._complete()
+
     def _complete(self) -> None:
         self.complete = True
         if self._news is not None:
@@ -237,10 +299,14 @@ class Exchange:
             self._connection.transport.close()
         self._connection.on_response_complete()
 
-    async def _answer_500(self) -> None:
+    async def _end_badly(self) -> None:
+        if self.started:
+            self._close()
+            return
         headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
-        await self.send({"type": "http.response.start", "status": 500, "headers": headers})
-        await self.send({"type": "http.response.body", "body": b"Internal Server Error"})
+        await self.writable()
+        self.start(500, headers)
+        self.write(b"Internal Server Error", more=False)
 
     def _close(self) -> None:
         """The answer stays as it is: who reads it sees that it is not whole."""
@@ -251,6 +317,20 @@ class Exchange:
     def _tell(self) -> None:
         if self._news is not None:
             self._news.set()
+
+
+@functools.lru_cache(maxsize=1)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+def ready_head(status: int, headers: Headers) -> bytes:
+    """The head of any number of whole answers, but for their length.
+
+    Raises RuntimeError for headers that are none.
+    """
+    lines = [STATUS_LINE[status], *(b"%b: %b\r\n" % header for header in headers)]
+    return _checked(b"".join(lines), len(lines))
 
 
 def _checked(head: bytes, lines: int) -> bytes:

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.http_exchange import EXCHANGE, Exchange
+from gateway.known_head import KnownHead
 
 MAX_HEAD_BYTES = 64 * 1024
 """Bound on the target and all headers of one request, and on the trailers behind its body."""
@@ -54,7 +55,8 @@ class HttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.kept: dict[str, Any] = {}
+        self._known: KnownHead | None = None
+        self._known_scope: Scope = {}
         self._answering: Exchange | None = None
         self._in_head = False
         self._in_body = False
@@ -80,6 +82,18 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
+        if self._in_head or self._in_body or self._answering is not None or self._refused:
+            self._parse(data)
+            return
+        known = self._known
+        body = None if known is None else known.body_of(data)
+        if known is None or body is None:
+            self._parse(data)
+            self._learn(data)
+        else:
+            self._recognise(known, body)
+
+    def _parse(self, data: bytes) -> None:
         self._unparsed_bytes += len(data)
         while data and not self._refused:
             try:
@@ -97,6 +111,40 @@ class HttpProtocol(HttpToolsProtocol):
                 data = self._head_without_upgrade() + data[upgrade.args[0] :]
         if self._unparsed_bytes > MAX_HEAD_BYTES:
             self._refuse_head()
+
+    def _learn(self, data: bytes) -> None:
+        """If this was one whole request, the next one like it need not be parsed."""
+        exchange = self._answering
+        self._known = (
+            KnownHead.learn(data, len(self.headers))
+            if exchange is not None
+            and exchange.keep_alive
+            and exchange.body_ended
+            and not self.pipeline
+            and not self.expect_100_continue
+            else None
+        )
+        # Applications write into the scopes that they are given.
+        self._known_scope = {} if self._known is None else dict(cast(Scope, self.scope))
+
+    def _recognise(self, known: KnownHead, body: bytes) -> None:
+        scope = self._known_scope
+        exchange = self.cycle = Exchange(
+            self, scope["method"], scope["http_version"], keep_alive=True, known=known, body=body
+        )
+        self._begin(exchange, None if known.kept is not None else self._scope_again(exchange, body))
+
+    def _scope_again(self, exchange: Exchange, body: bytes) -> Scope:
+        length = b"%d" % len(body)
+        return {
+            **self._known_scope,
+            "state": self.app_state.copy(),
+            "headers": [
+                (name, length if name == b"content-length" else value)
+                for name, value in self._known_scope["headers"]
+            ],
+            EXCHANGE: exchange,
+        }
 
     # What the parser tells.
 
@@ -167,20 +215,19 @@ class HttpProtocol(HttpToolsProtocol):
 
     # What exchanges tell.
 
-    def _begin(self, exchange: Exchange, scope: Scope) -> None:
+    def _begin(self, exchange: Exchange, scope: Scope | None) -> None:
         self._answering = exchange
-        task = self.loop.create_task(exchange.run(self.app, scope))
+        task = exchange.task = self.loop.create_task(exchange.run(scope))
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
     def on_response_complete(self) -> None:
         """An answer is out: the next request's turn."""
-        self.server_state.total_requests += 1
         self._answering = None
         if self.transport.is_closing():
             return
         self._since_s = self.loop.time()
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             self._begin(*self.pipeline.popleft())
 

@@ -33,24 +33,27 @@ class Activity:
         self._processed = memoryview(page).cast("Q")
         self._active = 0
         self._recent_ms: deque[float] = deque(maxlen=RECENT)
+        self._untold = True
         self._changed = asyncio.Event()
         self._changed.set()
 
     def began(self) -> None:
         """A request is under way."""
         self._active += 1
-        self._changed.set()
+        self._tell()
 
     def ended(self, trace: Trace) -> None:
         """It is over; its trace tells how it came out."""
         if trace.end == "done":
-            self._answered((trace.now_s() - trace.began_s) * 1000)
+            self._recent_ms.append(trace.took_s * 1000)
+            self._processed[0] += 1
         self._active -= 1
-        self._changed.set()
+        self._tell()
 
-    def _answered(self, took_ms: float) -> None:
-        self._recent_ms.append(took_ms)
-        self._processed[0] += 1
+    def _tell(self) -> None:
+        if not self._untold:  # an event is not cheap to set
+            self._untold = True
+            self._changed.set()
 
     def row(self) -> metrics.Activity:
         """The counts as they are now."""
@@ -66,6 +69,7 @@ class Activity:
         while True:
             await self._changed.wait()
             self._changed.clear()
+            self._untold = False
             table.put(ROW, self.row())
             await asyncio.sleep(TELL_S)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 
 from starlette.types import Receive, Scope, Send
 
-from common.caller import Caller, acting
+from common.caller import acting
 from common.errors import ProxyError
 from gateway.auth import Access
 from gateway.http_exchange import EXCHANGE, Exchange
@@ -16,7 +17,7 @@ from gateway.proxy.activity import Activity
 from gateway.proxy.auth import authenticate
 from gateway.proxy.client_watch import ClientWatch
 from gateway.proxy.cors import admit, preflight_headers
-from gateway.proxy.endpoints import Action, dialect_of, find
+from gateway.proxy.endpoints import Action, Endpoint, dialect_of, find
 from gateway.proxy.errors import ClientGone, RequestCancelled, answer_for, refusal, unexpected
 from gateway.proxy.forward import Forwarder
 from gateway.proxy.headers import Header
@@ -24,9 +25,9 @@ from gateway.proxy.inference import Inference
 from gateway.proxy.metering import Metering
 from gateway.proxy.model_routes import ModelRoutes
 from gateway.proxy.patience import COMMENT_EVERY_S
-from gateway.proxy.request import Request
-from gateway.proxy.request_body import read_body, requested_model, routed
-from gateway.proxy.request_head import Fields, RequestHead
+from gateway.proxy.request import Admitted, Request
+from gateway.proxy.request_body import read_body, requested_model, require_type, routed
+from gateway.proxy.request_head import RequestHead, announced_bytes
 from gateway.proxy.responder import Responder
 from gateway.proxy.routing import Router
 from gateway.proxy.upstreams import Upstreams
@@ -62,81 +63,112 @@ class ProxyApp:
         self._access = access
         self.max_body_bytes = max_body_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. The one place where failures become answers."""
-        responder = Responder(send)
-        dialect = dialect_of(scope["path"])
-        try:
-            await self._answer(scope, receive, responder)
-        except ClientGone:
-            logger.debug("%s %s: the client left", scope["method"], scope["path"])
-        except ProxyError as error:
-            if responder.started and not responder.streaming:
-                if isinstance(error, RequestCancelled):
-                    return  # a body that is not whole makes the server close the connection
-                raise
-            await responder.error(answer_for(error), dialect)
-        except Exception:
-            if responder.started and not responder.streaming:
-                raise  # the server logs it and closes the connection
-            logger.exception("%s %s", scope["method"], scope["path"])
-            await responder.error(unexpected(), dialect)
-
-    async def _answer(self, scope: Scope, receive: Receive, responder: Responder) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
+        """Answer one request."""
         exchange: Exchange = scope[EXCHANGE]
-        head = RequestHead.from_scope(scope, exchange.kept)
-        fields = head.fields
-        if fields.cors is None:
-            fields.cors = admit(fields, self._guard)
-        responder.common = fields.cors
+        responder = Responder(exchange)
+        try:
+            admitted = await self._admit(RequestHead.from_scope(scope), responder)
+            if admitted is None:
+                return
+            if exchange.known is not None:
+                exchange.known.kept = functools.partial(self._answer_again, admitted)
+            request = Request(admitted, exchange, announced_bytes(scope), self.max_body_bytes)
+            await self._serve(request, responder)
+        except Exception as error:  # noqa: BLE001 - told, or raised again
+            await _fail(error, responder, scope["method"], scope["path"])
+
+    async def _answer_again(self, admitted: Admitted, exchange: Exchange) -> None:
+        """Answer a request whose head was let in before, and whose body is all here."""
+        responder = Responder(exchange)
+        responder.common = admitted.common
+        try:
+            if admitted.access_epoch != self._access.epoch:
+                self._readmit(admitted)
+            request = Request(admitted, exchange, None, self.max_body_bytes)
+            await self._serve(request, responder)
+        except Exception as error:  # noqa: BLE001 - told, or raised again
+            await _fail(error, responder, admitted.head.method, admitted.head.path)
+
+    async def _admit(self, head: RequestHead, responder: Responder) -> Admitted | None:
+        """Let a request in; None where it is answered already, whoever asks.
+
+        Raises `Refused` and `Unavailable`.
+        """
+        responder.common = admit(head, self._guard)
         endpoint = find(head.path)
         if endpoint is None:
             raise refusal(404, openai.nothing_at(head.path), "not_found")
-        allow: Header = (b"allow", ", ".join(endpoint.methods).encode("ascii"))
         if head.method == "OPTIONS":
-            await responder.empty(204, [allow, *preflight_headers(endpoint.methods)])
+            await responder.empty(204, [_allow(endpoint), *preflight_headers(endpoint.methods)])
         elif head.method not in endpoint.methods:
             raise refusal(
                 405,
                 f"{head.path[:200]} takes {', '.join(endpoint.methods)}, not {head.method}.",
                 "method_not_allowed",
-                headers=(allow,),
+                headers=(_allow(endpoint),),
             )
         elif endpoint.action is Action.HEALTH:
             await responder.json(200, {"status": "ok"})
         else:
-            with acting(self._identify(fields)):
-                request = Request(endpoint, head, exchange, receive, self.max_body_bytes)
-                await self._serve(request, responder)
+            epoch = self._access.epoch
+            caller = authenticate(head.headers, self._access)
+            return Admitted(head, endpoint, responder.common, caller, epoch)
+        return None
 
-    def _identify(self, fields: Fields) -> Caller:
-        """Whose request it is. Raises `Refused` and `Unavailable`, see `authenticate`."""
+    def _readmit(self, admitted: Admitted) -> None:
+        """Tokens were made or revoked: judge it anew, and what its caller may do as well."""
         epoch = self._access.epoch
-        if fields.caller is None or fields.access_epoch != epoch:
-            fields.caller = authenticate(fields, self._access)
-            fields.access_epoch = epoch
-        return fields.caller
+        admitted.caller = authenticate(admitted.head.headers, self._access)
+        admitted.access_epoch = epoch
+        admitted.fields = None
 
     async def _serve(self, request: Request, responder: Responder) -> None:
         """Answer who was let in; `common.caller.current()` is the caller."""
-        match request.endpoint.action:
-            case Action.FORWARD:
-                await self._inference.forward(request, responder)
-            case Action.UPSTREAM:
-                await self._inference.upstream(request, responder)
-            case Action.LIST_MODELS:
-                await self._models.list(responder)
-            case Action.SHOW_MODEL:
-                await self._models.show(request.head.path, responder)
-            case Action.FOLLOW_MODELS:
-                with ClientWatch(request.exchange):
-                    await self._models.events.stream(responder)
-            case Action.LOAD_MODEL:
-                await self._models.load(await _named(request), responder)
-            case Action.UNLOAD_MODEL:
-                await self._models.unload(await _named(request), responder)
+        with acting(request.admitted.caller):
+            match request.admitted.endpoint.action:
+                case Action.FORWARD:
+                    await self._inference.forward(request, responder)
+                case Action.UPSTREAM:
+                    await self._inference.upstream(request, responder)
+                case Action.LIST_MODELS:
+                    await self._models.list(responder)
+                case Action.SHOW_MODEL:
+                    await self._models.show(request.admitted.head.path, responder)
+                case Action.FOLLOW_MODELS:
+                    with ClientWatch(request.exchange):
+                        await self._models.events.stream(responder)
+                case Action.LOAD_MODEL:
+                    await self._models.load(await _named(request), responder)
+                case Action.UNLOAD_MODEL:
+                    await self._models.unload(await _named(request), responder)
+
+
+async def _fail(error: Exception, responder: Responder, method: str, path: str) -> None:
+    """The one place where failures become answers.
+
+    Raises what can no longer be told: the server logs it and closes the connection.
+    """
+    if isinstance(error, ClientGone):
+        logger.debug("%s %s: the client left", method, path)
+        return
+    if responder.started and not responder.streaming:
+        if isinstance(error, RequestCancelled):
+            return  # a body that is not whole makes the server close the connection
+        raise error
+    if isinstance(error, ProxyError):
+        answer = answer_for(error)
+    else:
+        logger.error("%s %s", method, path, exc_info=error)
+        answer = unexpected()
+    await responder.error(answer, dialect_of(path))
 
 
 async def _named(request: Request) -> str:
     """The model that a body names."""
+    require_type(request.admitted)
     return requested_model(routed(await read_body(request)).model, None)
+
+
+def _allow(endpoint: Endpoint) -> Header:
+    return (b"allow", ", ".join(endpoint.methods).encode("ascii"))

@@ -1,4 +1,4 @@
-"""Ends the work for a request as soon as its client is gone."""
+"""Ends the work for a request from outside: as soon as its client is gone, or somebody wants it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,25 @@ class ClientWatch:
     Works as `asyncio.timeout` does, and raises `ClientGone`.
     """
 
-    __slots__ = ("_cancelling_before", "_exchange", "_gone", "_request")
+    __slots__ = ("_cancelling_before", "_exchange", "_task", "_why")
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._request: asyncio.Task[object] | None = None
+        self._task = exchange.task
         self._cancelling_before = 0
-        self._gone = False
+        self._why: Exception | None = None
 
     def __enter__(self) -> None:
-        self._request = asyncio.current_task()
-        if self._request is None:
-            raise RuntimeError("a client can only be watched from within a task")
-        self._cancelling_before = self._request.cancelling()
+        if self._task is None:
+            raise RuntimeError("a client can only be watched from within the task of its exchange")
+        self._cancelling_before = self._task.cancelling()
         self._exchange.watch(self._leave)
+
+    def end(self, why: Exception) -> None:
+        """Cancel what is awaited: `why` is raised instead. The first reason stays."""
+        if self._why is None and self._task is not None:
+            self._why = why
+            self._task.cancel()
 
     def __exit__(
         self,
@@ -37,16 +42,18 @@ class ClientWatch:
         traceback: TracebackType | None,
     ) -> None:
         self._exchange.watch(None)
-        if (
-            self._gone
-            and self._request is not None
-            and self._request.uncancel() <= self._cancelling_before
-            and kind is not None
-            and issubclass(kind, asyncio.CancelledError)
-        ):
-            raise ClientGone from error
+        failure = error if self._why is None else self._reason_of(error)
+        self._over(failure)
+        if failure is not error and failure is not None:
+            raise failure from error
+
+    def _reason_of(self, error: BaseException | None) -> BaseException | None:
+        """What really ended the body: the error itself, unless it is our own cancellation."""
+        ours = self._task is not None and self._task.uncancel() <= self._cancelling_before
+        return self._why if ours and isinstance(error, asyncio.CancelledError) else error
+
+    def _over(self, failure: BaseException | None) -> None:
+        """The body has ended, so."""
 
     def _leave(self) -> None:
-        self._gone = True
-        if self._request is not None:
-            self._request.cancel()
+        self.end(ClientGone())

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import cast
 
 from gateway.proxy.errors import UpstreamBroken, UpstreamClosed
+from gateway.proxy.known_answer import KnownAnswer, WholeAnswer
 from gateway.proxy.response_parser import ResponseHead, ResponseParser
 
 READ_BYTES = 32 * 1024
@@ -43,15 +44,20 @@ class Connection(asyncio.BufferedProtocol):
     """A connection; made by the loop, then `send`, `read_head`, `read_chunk` until `at_end`.
 
     `read_buffer` is where the socket is read into; connections of one loop may share it, since each
-    read is parsed before the next begins. `on_lost` is called once, when the socket is gone.
+    read is parsed before the next begins; those to one engine share what is `known` of its answers.
+    `on_lost` is called once, when the socket is gone.
     """
 
-    def __init__(self, read_buffer: memoryview, on_lost: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, read_buffer: memoryview, known: KnownAnswer, on_lost: Callable[[Connection], None]
+    ) -> None:
         self._read_buffer = read_buffer
+        self._known = known
         self._on_lost = on_lost
         self.loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._parser: ResponseParser | None = None
+        self._asked = False
+        self._answer: ResponseParser | WholeAnswer | None = None
         self._broken: UpstreamBroken | None = None
         self._reader: asyncio.Future[None] | None = None
         self._paused = False
@@ -67,22 +73,27 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def answered(self) -> bool:
         """Whether at least one byte of the answer has come."""
-        return self._parser is not None and self._parser.started
+        return self._answer is not None
 
     @property
     def at_end(self) -> bool:
         """Whether the whole answer has come and been read."""
-        parser = self._parser
-        return parser is not None and parser.complete and not parser.buffered_bytes
+        answer = self._answer
+        return answer is not None and answer.complete and not answer.buffered_bytes
 
     @property
     def buffered_bytes(self) -> int:
         """Body bytes held here for a reader."""
-        return 0 if self._parser is None else self._parser.buffered_bytes
+        return 0 if self._answer is None else self._answer.buffered_bytes
+
+    @property
+    def length(self) -> int | None:
+        """The length of the answer's body, where its head has said it."""
+        return None if self._answer is None else self._answer.length
 
     def send(self, head: bytes, body: bytes) -> None:
         """Begin a request."""
-        self._parser = ResponseParser()
+        self._asked, self._answer = True, None
         if self._transport is None:
             return
         if len(body) <= COPIED_BYTES:
@@ -92,34 +103,45 @@ class Connection(asyncio.BufferedProtocol):
 
     async def read_head(self) -> ResponseHead:
         """Status and headers, as soon as they have come. Raises `UpstreamBroken`."""
-        parser = self._current()
-        while parser.head is None:
+        while (answer := self._answer) is None or answer.head is None:
             await self._more()
-        return parser.head
+        return answer.head
+
+    def take_whole(self) -> bytes | None:
+        """The whole body, where it has all come and none of it was read; else `read_chunk`."""
+        answer = self._answer
+        if answer is None or not answer.complete:
+            return None
+        body_bytes = answer.buffered_bytes
+        if body_bytes != answer.length or body_bytes > CHUNK_BYTES:
+            return None
+        return answer.take(CHUNK_BYTES)
 
     async def read_chunk(self) -> bytes:
         """What has come of the body, at least one byte; empty at its end. Raises `UpstreamBroken`.
 
         What came before a failure is handed out before the failure is raised.
         """
-        parser = self._current()
-        while not parser.buffered_bytes:
-            if parser.complete:
+        answer = self._answer
+        if answer is None:
+            raise RuntimeError("the head of the answer was not read")
+        while not answer.buffered_bytes:
+            if answer.complete:
                 return b""
             await self._more()
-        chunk = parser.take(CHUNK_BYTES)
-        if self._paused and parser.buffered_bytes <= LOW_WATER_BYTES:
+        chunk = answer.take(CHUNK_BYTES)
+        if self._paused and answer.buffered_bytes <= LOW_WATER_BYTES:
             self._resume()
         return chunk
 
     def finish(self) -> bool:
         """End the exchange. Whether the connection may carry another; if not, it is closed."""
-        parser, self._parser = self._parser, None
+        answer, self._answer, self._asked = self._answer, None, False
         transport = self._transport
         if (
-            parser is not None
-            and parser.complete
-            and parser.reusable
+            answer is not None
+            and answer.complete
+            and answer.reusable
             and transport is not None
             and not transport.is_closing()
             # An answer that came before the whole request was sent: the rest would follow.
@@ -151,51 +173,52 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """So much was read."""
-        parser = self._parser
-        if parser is None:
-            # Nobody asked: whatever this is must not become the answer to the next request.
-            self.abort()
-            return
+        data = self._read_buffer[:nbytes]
         try:
-            parser.feed(self._read_buffer[:nbytes])
+            if self._answer is None:
+                self._begin(bytes(data))
+            else:
+                self._answer.feed(data)
         except UpstreamBroken as error:
             self._fail(error)
-        if not self._paused and parser.buffered_bytes >= HIGH_WATER_BYTES:
+        if not self._paused and self.buffered_bytes >= HIGH_WATER_BYTES:
             self._pause()
         self._wake()
 
     def eof_received(self) -> None:
         """The engine sends no more; asyncio closes the transport next."""
-        parser = self._parser
-        if parser is not None:
+        if self._asked:
             try:
-                parser.end()
+                (self._answer or ResponseParser()).end()
             except UpstreamBroken as error:
                 self._fail(error)
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone, by either side."""
-        parser = self._parser
-        if parser is not None and not parser.complete:
+        if self._asked and not (self._answer is not None and self._answer.complete):
             self._fail(UpstreamClosed(f"the connection was reset: {exc or 'closed'}"))
         self._wake()
         self._on_lost(self)
 
-    def _current(self) -> ResponseParser:
-        if self._parser is None:
-            raise RuntimeError("no request is under way on this connection")
-        return self._parser
+    def _begin(self, data: bytes) -> None:
+        """The first bytes of an answer have come."""
+        if not self._asked:
+            # Nobody did: whatever this is must not become the answer to the next request.
+            self.abort()
+            return
+        self._answer = self._known.recall(data)
+        if self._answer is None:
+            parser = self._answer = ResponseParser()
+            parser.feed(data)
+            self._known.learn(data, parser)
 
-    async def _more(self) -> None:
-        """Until something has changed; raises what broke the connection."""
+    def _more(self) -> asyncio.Future[None]:
+        """Done when something has changed. Raises what broke the connection."""
         if self._broken is not None:
             raise self._broken
         self._reader = self.loop.create_future()
-        try:
-            await self._reader
-        finally:
-            self._reader = None
+        return self._reader
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():

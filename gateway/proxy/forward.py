@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
-from common.errors import ModelNotFound
+from common.errors import ModelNotFound, ProxyError
 from gateway.proxy import openai
 from gateway.proxy.dialects import Dialect
 from gateway.proxy.errors import UpstreamBroken, UpstreamMalformed, engine_refused_us
@@ -53,11 +53,14 @@ class Forwarder:
         """Answer the caller. Raises `ProxyError` for what the engine did not answer itself."""
         trace.model_id = request.model_id
         lease, response = await self._ask(request, responder, trace)
-        with lease, response:
-            if response.status == 401:
+        try:
+            if response.head.status == 401:
                 # The caller must not take this for a judgement on its own key.
                 raise engine_refused_us()
             await Relay(responder, request.dialect, trace, lease.instance_id).run(response)
+        finally:
+            response.close()
+            lease.release()
 
     async def _ask(
         self, request: EngineRequest, responder: Responder, trace: Trace
@@ -68,7 +71,9 @@ class Forwarder:
         """
         tries_left = TRIES
         while True:
-            lease = await self._lease(request, responder, trace)
+            lease = self._lease(request)
+            if lease is None:
+                lease = await self._lease_in_turn(request, responder, trace)
             trace.end = "failed"
             trace.asked_at_s = trace.now_s()
             try:
@@ -87,12 +92,18 @@ class Forwarder:
                 lease.release()
                 raise
 
-    async def _lease(self, request: EngineRequest, responder: Responder, trace: Trace) -> Lease:
-        """An instance, at once where one is ready; else in the model's queue."""
+    def _lease(self, request: EngineRequest) -> Lease | None:
+        """An instance, where one is ready."""
         try:
-            lease = self._router.lease(request.model_id)
-            if lease is not None:
-                return lease
+            return self._router.lease(request.model_id)
+        except ModelNotFound as error:
+            raise self._unknown(request) from error
+
+    async def _lease_in_turn(
+        self, request: EngineRequest, responder: Responder, trace: Trace
+    ) -> Lease:
+        """An instance, from the model's queue."""
+        try:
             with self._router.queue(request.model_id) as place:
                 trace.queued_at_s = trace.queued_at_s or trace.now_s()
                 try:
@@ -104,7 +115,10 @@ class Forwarder:
                 finally:
                     trace.loading_since_s = place.loading_since_s
         except ModelNotFound as error:
-            raise openai.unknown_model(request.model_id, self._router.models()) from error
+            raise self._unknown(request) from error
+
+    def _unknown(self, request: EngineRequest) -> ProxyError:
+        return openai.unknown_model(request.model_id, self._router.models())
 
 
 async def _tell(place: Place, responder: Responder) -> None:

@@ -78,18 +78,19 @@ class _Use:
         self.in_flight = 0
         self.last_used_s = 0.0
         self.draining = False
-        self.idle = asyncio.Event()
-        self.idle.set()
+        self.idle: asyncio.Event | None = None
+        """Made by the first who waits for it."""
 
     def enter(self) -> None:
         self.in_flight += 1
         self.last_used_s = self._clock()
-        self.idle.clear()
+        if self.idle is not None:
+            self.idle.clear()
 
     def leave(self) -> None:
         self.in_flight -= 1
         self.last_used_s = self._clock()
-        if self.in_flight == 0:
+        if self.idle is not None and self.in_flight == 0:
             self.idle.set()
         if self._on_release is not None:
             self._on_release()
@@ -133,6 +134,8 @@ class InFlight:
         """Return once nothing is in flight on this instance; at once for one never used."""
         use = self._uses.get(instance_id)
         while use is not None and use.in_flight:
+            if use.idle is None:
+                use.idle = asyncio.Event()
             await use.idle.wait()
 
     def count(self, instance_id: str) -> int:

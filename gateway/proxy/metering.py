@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from types import TracebackType
 
 from common.api import requests
 from common.api.requests import (
@@ -17,12 +16,13 @@ from common.api.requests import (
     ListRequests,
     NumberedRecord,
     RequestList,
-    RequestRecord,
 )
 from common.bus.bus import Bus
 from common.delivery import Goods, Outbox
 from common.errors import ProxyError, RequestNotFound
+from gateway.http_exchange import Exchange
 from gateway.proxy.activity import Activity
+from gateway.proxy.client_watch import ClientWatch
 from gateway.proxy.errors import ClientGone, RequestCancelled, answer_for
 from gateway.proxy.records import in_flight, record
 from gateway.proxy.responder import Responder
@@ -34,10 +34,6 @@ GATHER_S = 0.2
 _RECORD_BYTES = 500  # what a record takes beyond its model's name, about
 
 
-def _as_it_is(item: NumberedRecord) -> NumberedRecord:
-    return item
-
-
 RecordOutbox = Outbox[NumberedRecord, AppendRecords]
 
 RECORDS: Goods[NumberedRecord, AppendRecords] = Goods(
@@ -46,7 +42,7 @@ RECORDS: Goods[NumberedRecord, AppendRecords] = Goods(
     batch=lambda sender, epoch, records, dropped: AppendRecords(
         sender=sender, epoch=epoch, records=records, dropped=dropped
     ),
-    fit=_as_it_is,
+    fit=None,
     size_bytes=lambda item: len(item.record.model) + _RECORD_BYTES,
     max_kept=65_536,
     max_kept_bytes=64 * 1024 * 1024,
@@ -72,6 +68,7 @@ class Metering:
         self._begun = 0
         self._recorded = 0
         self._under_way: dict[str, Metered] = {}
+        self._over: list[tuple[Metered, int]] = []
 
     @property
     def count(self) -> int:
@@ -83,13 +80,14 @@ class Metering:
         bus.serve(requests.LIST, self.list)
         bus.serve(requests.CANCEL, self.cancel)
 
-    def request(self, trace: Trace, responder: Responder) -> Metered:
+    def request(self, exchange: Exchange, trace: Trace, responder: Responder) -> Metered:
         """One request is under way in the body of this context.
 
-        Raises `RequestCancelled` in it, where it is cancelled.
+        Raises `RequestCancelled` in it, where it is cancelled, and `ClientGone`.
         """
         self._begun += 1
-        return Metered(f"{self._start}{self._begun:x}", trace, responder, self._enter, self._leave)
+        request_id = f"{self._start}{self._begun:x}"
+        return Metered(exchange, request_id, trace, responder, self._enter, self._leave)
 
     async def list(self, _request: ListRequests) -> RequestList:
         """Those under way, oldest first."""
@@ -117,93 +115,76 @@ class Metering:
     def _leave(self, metered: Metered, status: int) -> None:
         del self._under_way[metered.id]
         trace = metered.trace
+        trace.over_at_s = trace.now_s()
         self._activity.ended(trace)
         if trace.model_id and self._outbox is not None:
-            self._put(record(trace, metered.id, self._proxy, status), self._outbox)
+            if not self._over:
+                # The answers that end together leave first, and are recorded together.
+                asyncio.get_running_loop().call_soon(self._record, self._outbox)
+            self._over.append((metered, status))
 
-    def _put(self, told: RequestRecord, outbox: RecordOutbox) -> None:
-        self._recorded += 1
-        outbox.put((NumberedRecord(sequence=self._recorded, record=told),))
+    def _record(self, outbox: RecordOutbox) -> None:
+        over, self._over = self._over, []
+        first = self._recorded + 1
+        self._recorded += len(over)
+        outbox.put(
+            NumberedRecord(
+                sequence=sequence, record=record(metered.trace, metered.id, self._proxy, status)
+            )
+            for sequence, (metered, status) in enumerate(over, first)
+        )
 
 
-class Metered:
-    """A context within which a request is under way, and can be cancelled from outside.
-
-    Cancelling works as `asyncio.timeout` does.
+class Metered(ClientWatch):
+    """A context within which a request is under way, and ends when its client leaves or a command
+    says so.
     """
 
-    __slots__ = (
-        "_cancelling_before",
-        "_enter",
-        "_leave",
-        "_over",
-        "_task",
-        "id",
-        "responder",
-        "trace",
-    )
+    __slots__ = ("_ended", "_enter", "_leave_with", "id", "responder", "trace")
 
     def __init__(
         self,
+        exchange: Exchange,
         request_id: str,
         trace: Trace,
         responder: Responder,
         enter: Callable[[Metered], None],
         leave: Callable[[Metered, int], None],
     ) -> None:
+        super().__init__(exchange)
         self.id = request_id
         self.trace = trace
         self.responder = responder
         self._enter = enter
-        self._leave = leave
-        self._task: asyncio.Task[object] | None = None
-        self._cancelling_before = 0
-        self._over: asyncio.Event | None = None
+        self._leave_with = leave
+        self._ended: asyncio.Event | None = None
 
     def __enter__(self) -> None:
-        task = self._task = asyncio.current_task()
-        if task is not None:
-            self._cancelling_before = task.cancelling()
+        super().__enter__()
         self._enter(self)
 
     async def cancel(self) -> None:
         """End the request; returns when it is over."""
-        if self._over is None:
-            self._over = asyncio.Event()
-            if self._task is not None:
-                self._task.cancel()
-        await self._over.wait()
+        if self._ended is None:
+            self._ended = asyncio.Event()
+            self.end(RequestCancelled())
+        await self._ended.wait()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        cancelled = self._was_cancelled() and isinstance(error, asyncio.CancelledError)
-        failure = RequestCancelled() if cancelled else error
-        _note_end(self.trace, failure, started=self.responder.started)
-        self._leave(self, self.responder.status or _status_of(failure))
-        if self._over is not None:
-            self._over.set()
-        if isinstance(failure, RequestCancelled):
-            raise failure from error
-
-    def _was_cancelled(self) -> bool:
-        return (
-            self._over is not None
-            and self._task is not None
-            and self._task.uncancel() <= self._cancelling_before
-        )
+    def _over(self, failure: BaseException | None) -> None:
+        if failure is not None:
+            _note_end(self.trace, failure, started=self.responder.started)
+        self._leave_with(self, self.responder.status or _status_of(failure))
+        if self._ended is not None:
+            self._ended.set()
 
 
-def _note_end(trace: Trace, failure: BaseException | None, *, started: bool) -> None:
+def _note_end(trace: Trace, failure: BaseException, *, started: bool) -> None:
     """What the trace could not see: who ended the request."""
     if isinstance(failure, RequestCancelled):
         trace.end = "cancelled"
     elif isinstance(failure, ClientGone):
         trace.end = "left"
-    elif failure is not None and started and trace.end == "failed":
+    elif started and trace.end == "failed":
         trace.end = "cut"  # the proxy itself failed, or stops
 
 

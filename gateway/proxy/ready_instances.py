@@ -39,6 +39,7 @@ class ReadyInstances:
         self._on_change = on_change
         self._elsewhere = Elsewhere(bus, on_release)
         self._suspects = Suspects(on_trust=on_change)
+        self._addresses: dict[str, EngineAddress] = {}
         self._instances = bus.mirror(instances.INSTANCE)
         self._instances.on_change(self._changed)
         bus.serve(instances.DRAIN, self.drain)
@@ -63,9 +64,7 @@ class ReadyInstances:
                     " (maxConcurrent). Send this one again later.",
                     {"inFlight": count, "limit": limit},
                 )
-        return self.in_flight.lease(
-            EngineAddress(instance.id, instance.host, instance.port, instance.api_key)
-        )
+        return self.in_flight.lease(self._addresses[instance.id])
 
     def suspect(self, instance_id: str) -> None:
         """An engine broke off."""
@@ -93,6 +92,10 @@ class ReadyInstances:
         self, _runner: str, key: str, _before: Instance | None, after: Instance | None
     ) -> None:
         self._suspects.news_of(key)
+        if after is None:
+            self._addresses.pop(key, None)
+        else:
+            self._addresses[key] = EngineAddress(key, after.host, after.port, after.api_key)
         if after is None or after.state == "failed":
             self.in_flight.forget(key)
             self._upstreams.forget(key)

@@ -1,6 +1,6 @@
 """From a request's trace to what is told of it, under way and in the end. Pure.
 
-Called once a request's last byte is on its way, so nobody waits for what it takes.
+Called once a request's last byte has left, so nobody waits for what it takes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def in_flight(trace: Trace, request_id: str, proxy: str, status: int) -> Request
         queue_ms=_ms(waited_s),
         load_ms=_ms(loading_s),
         first_token_ms=_first_token_ms(trace),
-        duration_ms=_ms(trace.now_s() - trace.began_s),
+        duration_ms=_ms(trace.took_s),
         bytes_in=trace.bytes_in,
         bytes_out=trace.bytes_out,
         status=status,
@@ -48,7 +48,7 @@ def record(trace: Trace, request_id: str, proxy: str, status: int) -> RequestRec
         queue_ms=_ms(waited_s),
         load_ms=_ms(loading_s),
         first_token_ms=_first_token_ms(trace),
-        duration_ms=_ms(trace.now_s() - trace.began_s),
+        duration_ms=_ms(trace.took_s),
         bytes_in=trace.bytes_in,
         bytes_out=trace.bytes_out,
         status=status,

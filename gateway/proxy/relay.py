@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from gateway.http_exchange import ready_head
 from gateway.proxy.dialects import Dialect
 from gateway.proxy.errors import UpstreamBroken, answer_for
-from gateway.proxy.headers import Header
+from gateway.proxy.headers import Header, end_to_end
 from gateway.proxy.responder import UNBUFFERED, Responder
+from gateway.proxy.response_parser import ResponseHead
 from gateway.proxy.sse import EventFence
 from gateway.proxy.trace import Trace
 from gateway.proxy.upstream import UpstreamResponse
@@ -16,12 +18,11 @@ from gateway.proxy.upstream import UpstreamResponse
 logger = logging.getLogger(__name__)
 
 # An allow-list: an engine's CORS headers, its server name and its cookies are none of the caller's
-# business. Content-Length makes the server check our own arithmetic.
+# business.
 _PASSED_ON = frozenset(
     (
         b"cache-control",
         b"content-encoding",
-        b"content-length",
         b"content-type",
         b"etag",
         b"last-modified",
@@ -33,6 +34,31 @@ _BODILESS = frozenset((204, 304))
 
 MAX_ERROR_BYTES = 64 * 1024
 """How much of an engine's error answer goes into the stream that has begun already."""
+
+
+class _Passed:
+    """What callers get of a head, `common` headers among them."""
+
+    __slots__ = ("common", "headers", "is_event_stream", "ready")
+
+    def __init__(self, head: ResponseHead, common: tuple[Header, ...]) -> None:
+        self.common = common
+        headers = end_to_end(head.headers)
+        self.is_event_stream = _is_event_stream(headers)
+        self.headers = [header for header in headers if header[0] in _PASSED_ON]
+        self.ready = (
+            None
+            if self.is_event_stream or head.status in _BODILESS
+            else ready_head(head.status, (*self.headers, *common))
+        )
+
+    @classmethod
+    def of(cls, head: ResponseHead, common: tuple[Header, ...]) -> _Passed:
+        """Made once of a head that comes again and again."""
+        passed: _Passed | None = head.kept
+        if passed is None or passed.common != common:
+            passed = head.kept = cls(head, common)
+        return passed
 
 
 @dataclass(slots=True)
@@ -53,15 +79,21 @@ class Relay:
         if self.responder.streaming:
             await self._into_stream(response)
             return
-        headers = [header for header in response.headers if header[0] in _PASSED_ON]
-        if _is_event_stream(response.headers):
+        passed = _Passed.of(response.head, self.responder.common)
+        if passed.is_event_stream:
             # An error event may have to be added, so no length can be promised.
-            headers = [*_without_length(headers), UNBUFFERED]
-            await self._start(response, headers)
+            await self._start(response, [*passed.headers, UNBUFFERED])
             await self._events(response)
             return
-        if response.status in _BODILESS:
-            headers = _without_length(headers)
+        if passed.ready is not None and (whole := response.take_whole()) is not None:
+            self.trace.saw(whole)
+            await self.responder.ready(response.head.status, passed.ready, whole)
+            self.trace.end = "done"
+            return
+        headers = passed.headers
+        if response.length is not None and response.head.status not in _BODILESS:
+            # It makes the server check our own arithmetic.
+            headers = [*headers, (b"content-length", b"%d" % response.length)]
         await self._start(response, headers)
         more = True
         try:
@@ -78,7 +110,7 @@ class Relay:
 
     async def _start(self, response: UpstreamResponse, headers: list[Header]) -> None:
         """Status and headers: with the first part of the body where it is there, else at once."""
-        await self.responder.start(response.status, headers)
+        await self.responder.start(response.head.status, headers)
         if not response.buffered_bytes and not response.at_end:
             await self.responder.head_out()
 
@@ -99,7 +131,7 @@ class Relay:
 
     async def _into_stream(self, response: UpstreamResponse) -> None:
         """The caller has its 200 already: what is no stream of events becomes the last event."""
-        if response.status == 200 and _is_event_stream(response.headers):
+        if response.head.status == 200 and _is_event_stream(response.head.headers):
             await self._events(response)
             return
         content = b""
@@ -119,10 +151,6 @@ class Relay:
     def _cut(self, error: UpstreamBroken) -> None:
         self.trace.end = "cut"
         logger.warning("instance %s: answer cut short: %s", self.instance_id, error)
-
-
-def _without_length(headers: list[Header]) -> list[Header]:
-    return [header for header in headers if header[0] != b"content-length"]
 
 
 def _is_event_stream(headers: list[Header]) -> bool:

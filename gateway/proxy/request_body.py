@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.proxy.errors import ClientGone, Refused, refusal
-from gateway.proxy.request import Request
+from gateway.proxy.request import Admitted, Request
 
 JSON = "application/json"
 """What a page cannot send to another site without a preflight."""
@@ -34,44 +34,58 @@ _ESCAPED = b"\\u006"
 """How each letter of it could be written otherwise; escaped ASCII letters are next to unknown."""
 
 
-async def read_body(request: Request, *, any_type: bool = False) -> bytes:
-    """The whole body, of `any_type` or of one that the endpoint takes.
-
-    Raises `Refused` (413, before reading where the length says so; 415) and `ClientGone`.
-    """
-    head, limit_bytes = request.head, request.max_body_bytes
-    encoding = head.fields.content_encoding
-    if encoding not in (None, "", "identity"):
-        raise refusal(
-            415,
-            f"The body's Content-Encoding is {encoding!r}; send it uncompressed.",
-            "unsupported_content_encoding",
-        )
-    kind = head.fields.media_type or ""
-    wanted = FORM if request.endpoint.takes_form else JSON
+def require_type(admitted: Admitted) -> None:
+    """Raises `Refused` (415) for a body of a type that the endpoint does not take."""
+    require_plain(admitted)
+    kind = admitted.head.media_type or ""
+    wanted = FORM if admitted.endpoint.takes_form else JSON
     # Some programs announce every body as a form. JSON is JSON all the same.
-    if kind not in (wanted, FORM) and not any_type:
+    if kind not in (wanted, FORM):
         raise refusal(
             415,
             f"The body's Content-Type is {kind[:80]!r}; this path takes {wanted}: say so with the"
             " header Content-Type.",
             "unsupported_content_type",
         )
-    if head.content_length is not None and head.content_length > limit_bytes:
+
+
+def require_plain(admitted: Admitted) -> None:
+    """Raises `Refused` (415) for a compressed body."""
+    encoding = admitted.head.content_encoding
+    if encoding not in (None, "", "identity"):
+        raise refusal(
+            415,
+            f"The body's Content-Encoding is {encoding!r}; send it uncompressed.",
+            "unsupported_content_encoding",
+        )
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body.
+
+    Raises `Refused` (413, before reading where the length says so) and `ClientGone`.
+    """
+    limit_bytes = request.max_body_bytes
+    if request.announced_bytes is not None and request.announced_bytes > limit_bytes:
         raise _too_large(limit_bytes)
+    whole = request.exchange.take_whole()
+    if whole is not None:
+        if len(whole) > limit_bytes:
+            raise _too_large(limit_bytes)
+        return whole
     parts: list[bytes] = []
     size_bytes = 0
     while True:
-        message = await request.receive()
+        message = await request.exchange.receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        part = message.get("body", b"")
+        part = message["body"]
         size_bytes += len(part)
         if size_bytes > limit_bytes:
             raise _too_large(limit_bytes)
         parts.append(part)
-        if not message.get("more_body", False):
-            return part if len(parts) == 1 else b"".join(parts)
+        if not message["more_body"]:
+            return b"".join(parts)
 
 
 def routed(body: bytes) -> Routed:

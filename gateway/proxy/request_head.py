@@ -2,101 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 from urllib.parse import parse_qs
 
 from starlette.types import Scope
 
-from common.caller import Caller
 from gateway.proxy.errors import refusal
 from gateway.proxy.headers import Header
-
-_KEPT = "request fields"
-
-
-@dataclass(slots=True)
-class Fields:
-    """What the headers of a request say, Content-Length apart, and what was made of them.
-
-    A program sends the same ones with each request of a connection, so they are read, judged and
-    written for its engine once, and kept for as long as they stay the same.
-
-    `cors` is what `cors.admit` gave, `caller` who was let in as of the `access_epoch`, `lines` what
-    an engine gets of them.
-    """
-
-    headers: list[Header]
-    host: str | None = None
-    origin: str | None = None
-    content_encoding: str | None = None
-    content_type: bytes = b""
-    media_type: str | None = None
-    cors: tuple[Header, ...] | None = None
-    caller: Caller | None = None
-    access_epoch: int = 0
-    lines: bytes | None = None
-
-    @classmethod
-    def read(cls, headers: list[Header]) -> Self:
-        """Raises `Refused` where a header that must be single is given twice."""
-        fields = cls(headers)
-        for name, value in headers:
-            if name == b"host":
-                if fields.host is not None:
-                    raise _twice("Host")
-                fields.host = value.decode("latin-1")
-            elif name == b"origin":
-                if fields.origin is not None:
-                    raise _twice("Origin")
-                fields.origin = value.decode("latin-1")
-            elif name == b"content-encoding":
-                fields.content_encoding = value.decode("latin-1").lower()
-            elif name == b"content-type":
-                if fields.media_type is not None:
-                    raise _twice("Content-Type")
-                fields.content_type = value
-                fields.media_type = value.decode("latin-1").partition(";")[0].strip().lower()
-        return fields
 
 
 @dataclass(slots=True)
 class RequestHead:
-    """The parts of a request head that decide something here.
+    """The parts of a request head that decide something here, Content-Length apart.
 
-    `path` is decoded; `raw_path` and `query` are as they came, percent-encoded. `content_length` is
-    None for a chunked body, and for none.
+    `path` is decoded; `raw_path`, `query` and both of them together, the `target`, are as they
+    came, percent-encoded.
     """
 
     method: str
     path: str
     raw_path: str
     query: str
-    fields: Fields
-    content_length: int | None = None
+    target: str
+    headers: list[Header]
+    host: str | None = None
+    origin: str | None = None
+    content_encoding: str | None = None
+    content_type: bytes = b""
+    media_type: str | None = None
 
     @classmethod
-    def from_scope(cls, scope: Scope, kept: MutableMapping[str, Any]) -> Self:
-        """Read it; `kept` lasts as long as the connection. Raises `Refused`, see `Fields`."""
-        headers: list[Header] = []
-        content_length = None
-        for header in scope["headers"]:
-            if header[0] == b"content-length":
-                content_length = int(header[1])
-            else:
-                headers.append(header)
-        fields: Fields | None = kept.get(_KEPT)
-        if fields is None or fields.headers != headers:
-            fields = kept[_KEPT] = Fields.read(headers)
-        return cls(
+    def from_scope(cls, scope: Scope) -> Self:
+        """Raises `Refused` where a header that must be single is given twice."""
+        raw_path = scope["raw_path"].decode("latin-1")
+        query = scope["query_string"].decode("latin-1")
+        head = cls(
             scope["method"],
             scope["path"],
-            scope["raw_path"].decode("latin-1"),
-            scope["query_string"].decode("latin-1"),
-            fields,
-            content_length,
+            raw_path,
+            query,
+            with_query(raw_path, query),
+            [header for header in scope["headers"] if header[0] != b"content-length"],
         )
+        for name, value in head.headers:
+            if name == b"host":
+                if head.host is not None:
+                    raise _twice("Host")
+                head.host = value.decode("latin-1")
+            elif name == b"origin":
+                if head.origin is not None:
+                    raise _twice("Origin")
+                head.origin = value.decode("latin-1")
+            elif name == b"content-encoding":
+                head.content_encoding = value.decode("latin-1").lower()
+            elif name == b"content-type":
+                if head.media_type is not None:
+                    raise _twice("Content-Type")
+                head.content_type = value
+                head.media_type = value.decode("latin-1").partition(";")[0].strip().lower()
+        return head
+
+
+def with_query(raw_path: str, query: str) -> str:
+    """The target of a request."""
+    return f"{raw_path}?{query}" if query else raw_path
+
+
+def announced_bytes(scope: Scope) -> int | None:
+    """The length of a request's body; None for a chunked one, and for none."""
+    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), None)
 
 
 def query_value(query: str, name: str) -> str | None:

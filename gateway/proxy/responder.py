@@ -1,12 +1,12 @@
-"""One caller's answer: the ASGI side of it, and the headers that every answer carries."""
+"""One caller's answer, and the headers that every answer carries."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 import msgspec
-from starlette.types import Send
 
+from gateway.http_exchange import Exchange
 from gateway.proxy.dialects import Dialect
 from gateway.proxy.errors import ErrorAnswer
 from gateway.proxy.headers import Header
@@ -31,11 +31,13 @@ class Responder:
     `fence`, which knows whether an event of it is unfinished.
     """
 
-    def __init__(self, send: Send, common: tuple[Header, ...] = ()) -> None:
+    __slots__ = ("_exchange", "common", "fence", "status")
+
+    def __init__(self, exchange: Exchange) -> None:
         self.status = 0
         self.fence: EventFence | None = None
-        self.common = common
-        self._send = send
+        self.common: tuple[Header, ...] = ()
+        self._exchange = exchange
 
     @property
     def started(self) -> bool:
@@ -50,13 +52,8 @@ class Responder:
     async def start(self, status: int, headers: Iterable[Header]) -> None:
         """Send status and headers, which leave together with the first part of the body."""
         self.status = status
-        await self._send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [*headers, *self.common],
-            }
-        )
+        await self._exchange.writable()
+        self._exchange.start(status, [*headers, *self.common])
 
     async def head_out(self) -> None:
         """Have the head leave now: the server keeps it for the first part of the body."""
@@ -64,12 +61,19 @@ class Responder:
 
     async def body(self, chunk: bytes, *, more: bool) -> None:
         """Send a part of the body; waits while the client is slow."""
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+        await self._exchange.writable()
+        self._exchange.write(chunk, more=more)
 
     async def whole(self, status: int, headers: Iterable[Header], content: bytes) -> None:
         """Send a whole answer of known length."""
         await self.start(status, [*headers, (b"content-length", b"%d" % len(content))])
         await self.body(content, more=False)
+
+    async def ready(self, status: int, head: bytes, content: bytes) -> None:
+        """Send a whole answer whose head was made by `ready_head`, with `common` in it."""
+        self.status = status
+        await self._exchange.writable()
+        self._exchange.answer(head, content)
 
     async def empty(self, status: int, headers: Iterable[Header]) -> None:
         """Send an answer that has no body."""

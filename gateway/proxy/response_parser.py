@@ -7,7 +7,8 @@ chunks, bad chunk sizes are errors. What it leaves to its user is here: limits, 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import httptools
 
@@ -17,15 +18,23 @@ from gateway.proxy.headers import Header
 MAX_HEAD_BYTES = 64 * 1024
 """Bound on all headers and trailers of one answer, and on any single line of it."""
 
+_BODILESS = (204, 304)
+
 MAX_INTERIM_ANSWERS = 8
 """How many 1xx answers may come before the real one."""
 
 
-class ResponseHead(NamedTuple):
-    """Status and headers as the engine sent them; names in lower case."""
+@dataclass(slots=True, eq=False)
+class ResponseHead:
+    """Status and headers as the engine sent them, but for the length; names in lower case.
+
+    Answers whose heads are the same but for the length have the same one: `kept` is for what was
+    made of it.
+    """
 
     status: int
     headers: list[Header]
+    kept: Any = None
 
 
 class ResponseParser:
@@ -36,14 +45,14 @@ class ResponseParser:
 
     def __init__(self) -> None:
         self.head: ResponseHead | None = None
+        self.length: int | None = None
         self.complete = False
         self.reusable = False
         self.started = False
         self._http: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-        self._body = bytearray()
+        self._body: bytes | bytearray = b""
         self._headers: list[Header] = []
         self._encodings: list[bytes] = []
-        self._has_length = False
         self._header_bytes = 0
         self._interim_answers = 0
         self._until_close = False
@@ -54,6 +63,14 @@ class ResponseParser:
     def buffered_bytes(self) -> int:
         """Body bytes that were read and not yet taken."""
         return len(self._body)
+
+    @property
+    def all_buffered(self) -> bool:
+        """Whether all of an answer is here that has a body of known length, of which nothing was
+        taken, and after which the connection can be used again.
+        """
+        has_body = self.head is not None and self.head.status not in _BODILESS
+        return has_body and self.reusable and self.length == len(self._body)
 
     def feed(self, data: bytes | memoryview) -> None:
         """Read on. Raises `UpstreamMalformed` for what is not HTTP."""
@@ -90,11 +107,9 @@ class ResponseParser:
     def take(self, limit_bytes: int) -> bytes:
         """At most so many bytes of the body; empty where none are buffered."""
         if len(self._body) <= limit_bytes:
-            taken = bytes(self._body)
-            self._body.clear()
+            taken, self._body = bytes(self._body), b""
         else:
-            taken = bytes(self._body[:limit_bytes])
-            del self._body[:limit_bytes]
+            taken, self._body = bytes(self._body[:limit_bytes]), self._body[limit_bytes:]
         return taken
 
     # What httptools calls.
@@ -116,7 +131,8 @@ class ResponseParser:
             if name == b"transfer-encoding":
                 self._encodings.append(value.lower())
             elif name == b"content-length":
-                self._has_length = True
+                self.length = int(value)
+                return
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -134,21 +150,25 @@ class ResponseParser:
             return
         if self._encodings and self._encodings != [b"chunked"]:
             raise UpstreamMalformed("a transfer encoding other than chunked")
-        bounded = self._encodings or self._has_length or status in (204, 304)
+        bounded = self._encodings or self.length is not None or status in _BODILESS
         self._until_close = not bounded
         self.head = ResponseHead(status, self._headers)
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body, without its chunk framing."""
         self._silent_bytes = 0
-        if not self.complete:
+        if self.complete:
+            return
+        if self._body:
             self._body += data
+        else:
+            self._body = bytearray(data)
 
     def on_message_complete(self) -> None:
         """An answer is over; the body's length says so."""
         self._silent_bytes = 0
         if self.head is None:
-            self._headers, self._encodings, self._has_length = [], [], False
+            self._headers, self._encodings, self.length = [], [], None
             self._interim_answers += 1
             if self._interim_answers > MAX_INTERIM_ANSWERS:
                 raise UpstreamMalformed(f"more than {MAX_INTERIM_ANSWERS} interim answers")

@@ -14,6 +14,7 @@ class Trace:
 
     `endpoint` is the path that was asked for. `arrived_at_s` is Unix time, all others are seconds
     of `clock`, which only grows. Without a `model_id` it is not known yet what is asked for.
+    `over_at_s` is None while the request is under way.
     """
 
     def __init__(
@@ -31,12 +32,18 @@ class Trace:
         self.loading_since_s: float | None = None
         self.asked_at_s: float | None = None
         self.first_chunk_at_s: float | None = None
+        self.over_at_s: float | None = None
         self._clock = clock
         self._usage = UsageReader()
 
     def now_s(self) -> float:
         """The present."""
         return self._clock()
+
+    @property
+    def took_s(self) -> float:
+        """How long the request has taken."""
+        return (self._clock() if self.over_at_s is None else self.over_at_s) - self.began_s
 
     def saw(self, chunk: bytes) -> None:
         """A part of the answer's body passes."""
@@ -63,7 +70,7 @@ class Trace:
         """How long the request waited for room, and for the model to load."""
         if self.queued_at_s is None:
             return 0.0, 0.0
-        until_s = self._clock() if self.asked_at_s is None else self.asked_at_s
+        until_s = self.asked_at_s or self.over_at_s or self._clock()
         loading_s = 0.0
         if self.loading_since_s is not None:
             loading_s = max(0.0, until_s - max(self.loading_since_s, self.queued_at_s))

@@ -14,7 +14,9 @@ from typing import Self
 
 from gateway.proxy.connection import READ_BYTES, Connection
 from gateway.proxy.errors import UpstreamClosed, UpstreamUnreachable
-from gateway.proxy.headers import Header, end_to_end, own_fields, request_head
+from gateway.proxy.headers import own_fields, request_head
+from gateway.proxy.known_answer import KnownAnswer
+from gateway.proxy.response_parser import ResponseHead
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -27,23 +29,19 @@ MAX_IDLE = 32
 
 
 class UpstreamResponse:
-    """An engine's answer: `status` and `headers` are there, the body comes by `read_chunk`.
+    """An engine's answer: its `head` is there, the body comes by `take_whole` or `read_chunk`.
 
     Close it in any case (it is a context manager). A body that was not read to its end closes the
     connection, which makes the engine stop at once.
     """
 
-    __slots__ = ("_connection", "_release", "headers", "status")
+    __slots__ = ("_connection", "_release", "head", "length")
 
     def __init__(
-        self,
-        connection: Connection,
-        status: int,
-        headers: list[Header],
-        release: Callable[[Connection], None],
+        self, connection: Connection, head: ResponseHead, release: Callable[[Connection], None]
     ) -> None:
-        self.status = status
-        self.headers = headers
+        self.head = head
+        self.length = connection.length
         self._release = release
         self._connection: Connection | None = connection
 
@@ -56,6 +54,10 @@ class UpstreamResponse:
     def buffered_bytes(self) -> int:
         """Body bytes that have come and were not read yet."""
         return 0 if self._connection is None else self._connection.buffered_bytes
+
+    def take_whole(self) -> bytes | None:
+        """The whole body, where all of it has come; None where it is to be read chunk by chunk."""
+        return None if self._connection is None else self._connection.take_whole()
 
     async def read_chunk(self) -> bytes:
         """What has come of the body, coalesced; empty at its end. Raises `UpstreamBroken`."""
@@ -100,6 +102,7 @@ class Upstream:
         self._idle_s = idle_s
         self._own_fields = own_fields(host, port, api_key)
         self._read_buffer = memoryview(bytearray(READ_BYTES))
+        self._known = KnownAnswer()
         self._idle: list[Connection] = []
         self._idle_timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -117,13 +120,20 @@ class Upstream:
         """
         head = request_head(method, target, fields, self._own_fields, len(body))
         kept = self._take_idle()
-        if kept is not None:
+        connection = kept or await self._connect()
+        while True:
+            connection.send(head, body)
             try:
-                return await self._exchange(kept, head, body)
+                answer = await connection.read_head()
             except UpstreamClosed:
-                if kept.answered:
+                if connection is not kept or connection.answered:
                     raise
-        return await self._exchange(await self._connect(), head, body)
+                connection = await self._connect()
+            except BaseException:
+                connection.abort()
+                raise
+            else:
+                return UpstreamResponse(connection, answer, self._release)
 
     def close(self) -> None:
         """Keep no connection any more; answers under way may be read to their end."""
@@ -135,21 +145,14 @@ class Upstream:
             connection.abort()
         self._idle.clear()
 
-    async def _exchange(self, connection: Connection, head: bytes, body: bytes) -> UpstreamResponse:
-        connection.send(head, body)
-        try:
-            status, headers = await connection.read_head()
-        except BaseException:
-            connection.abort()
-            raise
-        return UpstreamResponse(connection, status, end_to_end(headers), self._release)
-
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(self._read_buffer, self._lost), self.host, self.port
+                    lambda: Connection(self._read_buffer, self._known, self._lost),
+                    self.host,
+                    self.port,
                 )
         except TimeoutError as error:
             raise UpstreamUnreachable(
@@ -159,6 +162,9 @@ class Upstream:
             reason = os.strerror(error.errno) if error.errno else "no usable address"
             raise UpstreamUnreachable(f"no connection ({reason})") from error
         return connection
+
+    def _new(self) -> Connection:
+        return Connection(self._read_buffer, self._known, self._lost)
 
     def _take_idle(self) -> Connection | None:
         """The connection used last: the others may then grow old and be closed."""

@@ -15,7 +15,7 @@ class Upstreams:
     def to(self, address: EngineAddress) -> Upstream:
         """The client for this engine; a new one where its port or key changed (a restart)."""
         known = self._by_instance.get(address.instance_id)
-        if known is not None and known[0] == address:
+        if known is not None and (known[0] is address or known[0] == address):
             return known[1]
         self.forget(address.instance_id)
         upstream = Upstream(address.host, address.port, address.api_key)

@@ -9,7 +9,7 @@ are escaped.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,13 +26,17 @@ _MAX_BRACES = 8
 """Neither object holds more than a few others."""
 
 
-class _Timings(msgspec.Struct):
-    """llama.cpp's; what does not fit a field is judged by `_count` and `_speed`."""
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)] | None
+_Speed = Annotated[float, msgspec.Meta(ge=0, le=MAX_COUNT)] | None
 
-    prompt_n: Any = None
-    cache_n: Any = None
-    predicted_n: Any = None
-    predicted_per_second: Any = None
+
+class _Timings(msgspec.Struct):
+    """llama.cpp's."""
+
+    prompt_n: _Count = None
+    cache_n: _Count = None
+    predicted_n: _Count = None
+    predicted_per_second: _Speed = None
 
 
 _timings_decoder = msgspec.json.Decoder(_Timings)
@@ -64,22 +68,24 @@ class UsageReader:
 
     def feed(self, chunk: bytes) -> None:
         """A part of the body goes by."""
-        if len(self._head) < HEAD_BYTES:
-            self._head += chunk[: HEAD_BYTES - len(self._head)]
         part = chunk[-TAIL_BYTES:]
         self._tail.append(part)
         self._tail_bytes += len(part)
+        if len(self._tail) == 1:
+            self._head = chunk[:HEAD_BYTES]
+            return
+        if len(self._head) < HEAD_BYTES:
+            self._head += chunk[: HEAD_BYTES - len(self._head)]
         while self._tail_bytes - len(self._tail[0]) >= TAIL_BYTES:
             self._tail_bytes -= len(self._tail.popleft())
 
     def usage(self) -> TokenUsage:
         """What the answer said so far."""
         tail = b"".join(self._tail)
-        timings = _last_object(tail, _TIMINGS, _timings_decoder) or _Timings()
-        cached, completion = _count(timings.cache_n), _count(timings.predicted_n)
-        evaluated = _count(timings.prompt_n)
+        timings = _timings(tail)
+        cached, completion = timings.cache_n, timings.predicted_n
         # llama.cpp counts what it evaluated; what was in its cache comes on top.
-        prompt = None if evaluated is None else evaluated + (cached or 0)
+        prompt = None if timings.prompt_n is None else timings.prompt_n + (cached or 0)
         if cached is None or completion is None or prompt is None:
             usage = _first_object(self._head, _USAGE) | (
                 _last_object(tail, _USAGE, _usage_decoder) or {}
@@ -91,7 +97,21 @@ class UsageReader:
                 _count(usage.get("output_tokens")),
             )
             prompt = _first(prompt, _prompt(usage))
-        return TokenUsage(prompt, cached, completion, _speed(timings.predicted_per_second))
+        return TokenUsage(prompt, cached, completion, timings.predicted_per_second)
+
+
+def _timings(tail: bytes) -> _Timings:
+    """The last ones; of those with an odd value the others."""
+    found = _last_object(tail, _TIMINGS, _timings_decoder)
+    if found is not None:
+        return found
+    odd = _last_object(tail, _TIMINGS, _usage_decoder) or {}
+    return _Timings(
+        _count(odd.get("prompt_n")),
+        _count(odd.get("cache_n")),
+        _count(odd.get("predicted_n")),
+        _speed(odd.get("predicted_per_second")),
+    )
 
 
 def _speed(value: object) -> float | None:
@@ -144,10 +164,10 @@ def _first_object(data: bytes, key: bytes) -> dict[str, Any]:
 
 def _object(data: bytes, start: int, decoder: msgspec.json.Decoder[T]) -> T | None:
     """The JSON object that begins at `start`: up to one of the next few closing braces."""
-    while data[start : start + 1].isspace():
+    while not data.startswith(b"{", start):
+        if not data[start : start + 1].isspace():
+            return None
         start += 1
-    if data[start : start + 1] != b"{":
-        return None
     end = start
     for _ in range(_MAX_BRACES):
         end = data.find(b"}", end) + 1

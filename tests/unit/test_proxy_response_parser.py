@@ -50,8 +50,8 @@ def test_every_split_reads_the_same(answer: bytes) -> None:
         for second in range(first, len(answer) + 1, 7):
             result = read(answer[:first], answer[first:second], answer[second:])
             assert (result.status, result.body, result.reusable) == (200, b"hello", True)
-            assert result.headers[0] == (b"content-type", b"a/b")
-            assert len(result.headers) == 2
+            assert (b"content-type", b"a/b") in result.headers
+            assert b"content-length" not in dict(result.headers)
 
 
 @pytest.mark.parametrize("answer", [LENGTH, CHUNKED, INTERIM])
