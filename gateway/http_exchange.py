@@ -46,27 +46,18 @@ class Exchange:
     `task` is what the application runs in. With a `body` nothing more of the request will come.
     """
 
-    __slots__ = (
-        "_chunked",
-        "_connection",
-        "_expects_continue",
-        "_head",
-        "_left_bytes",
-        "_may_chunk",
-        "_more_body",
-        "_news",
-        "_on_gone",
-        "_parts",
-        "_parts_bytes",
-        "_to_head",
-        "_told_all",
-        "complete",
-        "gone",
-        "keep_alive",
-        "known",
-        "started",
-        "task",
-    )
+    # What most of them never change is left to the class.
+    gone = False
+    started = False
+    complete = False
+    task: asyncio.Task[None] | None = None
+    _told_all = False
+    _parts_bytes = 0
+    _news: asyncio.Event | None = None
+    _on_gone: Callable[[], None] | None = None
+    _head = b""
+    _chunked = False
+    _left_bytes: int | None = None
 
     def __init__(
         self,
@@ -83,21 +74,10 @@ class Exchange:
         self._to_head = method == "HEAD"
         self._may_chunk = version == "1.1"
         self.known = known
-        self.task: asyncio.Task[None] | None = None
         self.keep_alive = keep_alive
-        self.gone = False
-        self.started = False
-        self.complete = False
         self._expects_continue = expects_continue
         self._parts: list[bytes] = [body] if body else []
-        self._parts_bytes = 0
         self._more_body = body is None
-        self._told_all = False
-        self._news: asyncio.Event | None = None
-        self._on_gone: Callable[[], None] | None = None
-        self._head = b""
-        self._chunked = False
-        self._left_bytes: int | None = None
 
     # What the connection tells.
 
@@ -200,11 +180,15 @@ class Exchange:
         elif not self.gone:
             raise RuntimeError(f"{message['type']!r} cannot be sent at this point of an answer")
 
+    @property
+    def congested(self) -> bool:
+        """Whether the client is slow: wait until `writable` before the next write."""
+        return self._connection.flow.write_paused and not self.gone
+
     async def writable(self) -> None:
-        """Return once the client takes more; to be awaited before each write."""
-        flow = self._connection.flow
-        if flow.write_paused and not self.gone:
-            await flow.drain()
+        """Return once the client takes more."""
+        if self.congested:
+            await self._connection.flow.drain()
 
     def start(self, status: int, headers: Headers) -> None:
         """Begin the answer. Its head leaves with the first part of the body, an empty one if need

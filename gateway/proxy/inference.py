@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from common.api.base import Role
 from common.caller import Caller
 from gateway.proxy import form, openai, upstream_path
@@ -47,10 +45,11 @@ class Inference:
             admitted.fields = _fields(admitted)
         trace = Trace(head.path, admitted.caller.name)
         with self._metering.request(request.exchange, trace, responder):
-            asked = await _asked(request, trace)
-            model_id = self._router.resolve(asked.model)
-            body = asked.body
-            if asked.is_json:
+            body = await read_body(request) if head.method == "POST" else b""
+            trace.bytes_in = len(body)
+            model, streams = _asked(admitted, body)
+            model_id = self._router.resolve(model)
+            if not admitted.endpoint.takes_form:
                 body = self._router.body_filter(model_id).apply(body)
             await self._forwarder.forward(
                 EngineRequest(
@@ -60,7 +59,7 @@ class Inference:
                     admitted.fields,
                     body,
                     admitted.endpoint.dialect,
-                    asked.streams,
+                    streams,
                 ),
                 responder,
                 trace,
@@ -97,30 +96,16 @@ class Inference:
             )
 
 
-class _Asked(NamedTuple):
-    """What a request is for."""
-
-    model: str
-    body: bytes
-    streams: bool
-    is_json: bool
-
-
-async def _asked(request: Request, trace: Trace) -> _Asked:
-    """Read the body, and what it says of routing. Raises `Refused` and `ClientGone`."""
-    admitted = request.admitted
+def _asked(admitted: Admitted, body: bytes) -> tuple[str, bool]:
+    """Which model a request is for, and whether it asks for a stream. Raises `Refused`."""
     head = admitted.head
     named = query_value(head.query, "model") if head.query else None
     if head.method != "POST":
-        return _Asked(requested_model("", named), b"", streams=False, is_json=False)
-    body = await read_body(request)
-    trace.bytes_in = len(body)
+        return requested_model("", named), False
     if admitted.endpoint.takes_form:
-        model = requested_model(form.model_of(body, head.content_type), named)
-        return _Asked(model, body, streams=False, is_json=False)
+        return requested_model(form.model_of(body, head.content_type), named), False
     said = routed(body) if named is None or _is_object(body) else Routed()
-    model = requested_model(said.model, named)
-    return _Asked(model, body, streams=said.stream is True, is_json=True)
+    return requested_model(said.model, named), said.stream is True
 
 
 def _require_role(caller: Caller, method: str, path: str) -> None:

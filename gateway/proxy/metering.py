@@ -6,7 +6,6 @@ A record is made when its request is over, put into an outbox, and delivered to 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from common.api import requests
 from common.api.requests import (
@@ -87,7 +86,7 @@ class Metering:
         """
         self._begun += 1
         request_id = f"{self._start}{self._begun:x}"
-        return Metered(exchange, request_id, trace, responder, self._enter, self._leave)
+        return Metered(self, exchange, request_id, trace, responder)
 
     async def list(self, _request: ListRequests) -> RequestList:
         """Those under way, oldest first."""
@@ -108,11 +107,13 @@ class Metering:
         await metered.cancel()
         return CancelledRequest(id=request.id)
 
-    def _enter(self, metered: Metered) -> None:
+    def enter(self, metered: Metered) -> None:
+        """A request has begun."""
         self._under_way[metered.id] = metered
         self._activity.began()
 
-    def _leave(self, metered: Metered, status: int) -> None:
+    def leave(self, metered: Metered, status: int) -> None:
+        """It is over, and was answered with that status; 0 where it was not."""
         del self._under_way[metered.id]
         trace = metered.trace
         trace.over_at_s = trace.now_s()
@@ -140,28 +141,26 @@ class Metered(ClientWatch):
     says so.
     """
 
-    __slots__ = ("_ended", "_enter", "_leave_with", "id", "responder", "trace")
+    __slots__ = ("_ended", "_metering", "id", "responder", "trace")
 
     def __init__(
         self,
+        metering: Metering,
         exchange: Exchange,
         request_id: str,
         trace: Trace,
         responder: Responder,
-        enter: Callable[[Metered], None],
-        leave: Callable[[Metered, int], None],
     ) -> None:
         super().__init__(exchange)
         self.id = request_id
         self.trace = trace
         self.responder = responder
-        self._enter = enter
-        self._leave_with = leave
+        self._metering = metering
         self._ended: asyncio.Event | None = None
 
     def __enter__(self) -> None:
         super().__enter__()
-        self._enter(self)
+        self._metering.enter(self)
 
     async def cancel(self) -> None:
         """End the request; returns when it is over."""
@@ -173,7 +172,7 @@ class Metered(ClientWatch):
     def _over(self, failure: BaseException | None) -> None:
         if failure is not None:
             _note_end(self.trace, failure, started=self.responder.started)
-        self._leave_with(self, self.responder.status or _status_of(failure))
+        self._metering.leave(self, self.responder.status or _status_of(failure))
         if self._ended is not None:
             self._ended.set()
 

@@ -52,7 +52,8 @@ class Responder:
     async def start(self, status: int, headers: Iterable[Header]) -> None:
         """Send status and headers, which leave together with the first part of the body."""
         self.status = status
-        await self._exchange.writable()
+        if self._exchange.congested:
+            await self._exchange.writable()
         self._exchange.start(status, [*headers, *self.common])
 
     async def head_out(self) -> None:
@@ -61,7 +62,8 @@ class Responder:
 
     async def body(self, chunk: bytes, *, more: bool) -> None:
         """Send a part of the body; waits while the client is slow."""
-        await self._exchange.writable()
+        if self._exchange.congested:
+            await self._exchange.writable()
         self._exchange.write(chunk, more=more)
 
     async def whole(self, status: int, headers: Iterable[Header], content: bytes) -> None:
@@ -72,7 +74,8 @@ class Responder:
     async def ready(self, status: int, head: bytes, content: bytes) -> None:
         """Send a whole answer whose head was made by `ready_head`, with `common` in it."""
         self.status = status
-        await self._exchange.writable()
+        if self._exchange.congested:
+            await self._exchange.writable()
         self._exchange.answer(head, content)
 
     async def empty(self, status: int, headers: Iterable[Header]) -> None:

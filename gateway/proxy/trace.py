@@ -17,22 +17,24 @@ class Trace:
     `over_at_s` is None while the request is under way.
     """
 
+    # What is not known yet.
+    model_id = ""
+    end: End = "refused"
+    bytes_in = 0
+    bytes_out = 0
+    queued_at_s: float | None = None
+    loading_since_s: float | None = None
+    asked_at_s: float | None = None
+    first_chunk_at_s: float | None = None
+    over_at_s: float | None = None
+
     def __init__(
         self, endpoint: str, caller: str, clock: Callable[[], float] = time.perf_counter
     ) -> None:
         self.endpoint = endpoint
         self.caller = caller
-        self.model_id = ""
-        self.end: End = "refused"
-        self.bytes_in = 0
-        self.bytes_out = 0
         self.arrived_at_s = time.time()
         self.began_s = clock()
-        self.queued_at_s: float | None = None
-        self.loading_since_s: float | None = None
-        self.asked_at_s: float | None = None
-        self.first_chunk_at_s: float | None = None
-        self.over_at_s: float | None = None
         self._clock = clock
         self._usage = UsageReader()
 

@@ -35,15 +35,19 @@ class UpstreamResponse:
     connection, which makes the engine stop at once.
     """
 
-    __slots__ = ("_connection", "_release", "head", "length")
+    __slots__ = ("_connection", "_release", "head")
 
     def __init__(
         self, connection: Connection, head: ResponseHead, release: Callable[[Connection], None]
     ) -> None:
         self.head = head
-        self.length = connection.length
         self._release = release
         self._connection: Connection | None = connection
+
+    @property
+    def length(self) -> int | None:
+        """The length of the whole body, where the head has said it."""
+        return None if self._connection is None else self._connection.length
 
     @property
     def at_end(self) -> bool:
