@@ -57,7 +57,9 @@ class Forwarder:
             if response.head.status == 401:
                 # The caller must not take this for a judgement on its own key.
                 raise engine_refused_us()
-            await Relay(responder, request.dialect, trace, lease.instance_id).run(response)
+            relay = Relay(responder, request.dialect, trace, lease.instance_id)
+            if not relay.at_once(response):
+                await relay.run(response)
         finally:
             response.close()
             lease.release()

@@ -12,6 +12,7 @@ from gateway.proxy.metering import Metering
 from gateway.proxy.request import Admitted, Request
 from gateway.proxy.request_body import (
     Routed,
+    body_at_hand,
     read_body,
     requested_model,
     require_plain,
@@ -45,7 +46,9 @@ class Inference:
             admitted.fields = _fields(admitted)
         trace = Trace(head.path, admitted.caller.name)
         with self._metering.request(request.exchange, trace, responder):
-            body = await read_body(request) if head.method == "POST" else b""
+            body = b"" if head.method != "POST" else body_at_hand(request)
+            if body is None:
+                body = await read_body(request)
             trace.bytes_in = len(body)
             model, streams = _asked(admitted, body)
             model_id = self._router.resolve(model)

@@ -70,6 +70,19 @@ class Relay:
     trace: Trace
     instance_id: str
 
+    def at_once(self, response: UpstreamResponse) -> bool:
+        """Pass on an answer that is all here. False where it is not one, and nothing was done."""
+        if not self.responder.idle:
+            return False
+        ready = _Passed.of(response.head, self.responder.common).ready
+        whole = None if ready is None else response.take_whole()
+        if ready is None or whole is None:
+            return False
+        self.trace.saw(whole)
+        self.responder.answer(response.head.status, ready, whole)
+        self.trace.end = "done"
+        return True
+
     async def run(self, response: UpstreamResponse) -> None:
         """Pass on status, the harmless headers and the body. Every failure is dealt with here.
 
@@ -84,11 +97,6 @@ class Relay:
             # An error event may have to be added, so no length can be promised.
             await self._start(response, [*passed.headers, UNBUFFERED])
             await self._events(response)
-            return
-        if passed.ready is not None and (whole := response.take_whole()) is not None:
-            self.trace.saw(whole)
-            await self.responder.ready(response.head.status, passed.ready, whole)
-            self.trace.end = "done"
             return
         headers = passed.headers
         if response.length is not None and response.head.status not in _BODILESS:

@@ -71,11 +71,14 @@ class Responder:
         await self.start(status, [*headers, (b"content-length", b"%d" % len(content))])
         await self.body(content, more=False)
 
-    async def ready(self, status: int, head: bytes, content: bytes) -> None:
-        """Send a whole answer whose head was made by `ready_head`, with `common` in it."""
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was sent yet, and the client takes what is sent."""
+        return not self.status and not self._exchange.congested
+
+    def answer(self, status: int, head: bytes, content: bytes) -> None:
+        """Send a whole answer at once; `head` is from `ready_head` and has `common` in it."""
         self.status = status
-        if self._exchange.congested:
-            await self._exchange.writable()
         self._exchange.answer(head, content)
 
     async def empty(self, status: int, headers: Iterable[Header]) -> None:
