@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from starlette.types import Message, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from gateway.eager import EagerTask
 from gateway.known_head import KnownHead
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Exchange:
     gone = False
     started = False
     complete = False
-    task: asyncio.Task[None] | None = None
+    task: asyncio.Task[None] | EagerTask | None = None
     _told_all = False
     _parts_bytes = 0
     _news: asyncio.Event | None = None
@@ -137,12 +138,9 @@ class Exchange:
         else:
             if not self.complete and not self.gone:
                 logger.error("ASGI callable returned without completing its answer.")
-        try:
-            if not self.complete and not self.gone:
-                await self._end_badly()
-        finally:
-            self._connection.tasks.discard(self.task)
-            self.task = None  # which holds this very coroutine
+        self.task = None  # which holds this very coroutine
+        if not self.complete and not self.gone:
+            await self._end_badly()
 
     async def receive(self) -> Message:
         """The next part of the body, and once that is over, that the client has gone."""

@@ -17,6 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from gateway.eager import EagerTask
 from gateway.http_exchange import EXCHANGE, Exchange
 from gateway.known_head import KnownHead
 
@@ -217,8 +218,15 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _begin(self, exchange: Exchange, scope: Scope | None) -> None:
         self._answering = exchange
-        task = exchange.task = self.loop.create_task(exchange.run(scope))
-        self.tasks.add(task)
+        answering = exchange.run(scope)
+        if scope is not None:
+            exchange.task = self.loop.create_task(answering)
+            exchange.task.add_done_callback(self.tasks.discard)
+            self.tasks.add(exchange.task)
+        else:
+            eager = exchange.task = EagerTask(answering, self.loop, self.tasks.discard)
+            self.tasks.add(cast("asyncio.Task[None]", eager))
+            eager.has(eager)
 
     def on_response_complete(self) -> None:
         """An answer is out: the next request's turn."""

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from common.caller import acting
 from common.errors import ProxyError
 from gateway.auth import Access
+from gateway.eager import in_a_task
 from gateway.http_exchange import EXCHANGE, Exchange
 from gateway.origins import Guard
 from gateway.proxy import openai
@@ -83,6 +84,8 @@ class ProxyApp:
         responder = Responder(exchange)
         responder.common = admitted.common
         try:
+            if admitted.endpoint.action is not Action.FORWARD:
+                await in_a_task()
             if admitted.access_epoch != self._access.epoch:
                 self._readmit(admitted)
             request = Request(admitted, exchange, None, self.max_body_bytes)

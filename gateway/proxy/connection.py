@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import cast
 
+from gateway.eager import EagerTask, waiting
 from gateway.proxy.errors import UpstreamBroken, UpstreamClosed
 from gateway.proxy.known_answer import KnownAnswer, WholeAnswer
 from gateway.proxy.response_parser import ResponseHead, ResponseParser
@@ -59,7 +60,7 @@ class Connection(asyncio.BufferedProtocol):
         self._asked = False
         self._answer: ResponseParser | WholeAnswer | None = None
         self._broken: UpstreamBroken | None = None
-        self._reader: asyncio.Future[None] | None = None
+        self._reader: asyncio.Future[None] | EagerTask | None = None
         self._paused = False
         self.idle_since_s = 0.0
 
@@ -213,16 +214,23 @@ class Connection(asyncio.BufferedProtocol):
             parser.feed(data)
             self._known.learn(data, parser)
 
-    def _more(self) -> asyncio.Future[None]:
+    def _more(self) -> Awaitable[None]:
         """Done when something has changed. Raises what broke the connection."""
         if self._broken is not None:
             raise self._broken
+        eager = waiting(self)
+        if eager is not None:
+            self._reader, wait = eager
+            return wait
         self._reader = self.loop.create_future()
         return self._reader
 
     def _wake(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        reader, self._reader = self._reader, None
+        if isinstance(reader, EagerTask):
+            reader.has(self)
+        elif reader is not None and not reader.done():
+            reader.set_result(None)
 
     def _fail(self, error: UpstreamBroken) -> None:
         """Keep the first failure: later ones follow from it."""

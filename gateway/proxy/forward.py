@@ -6,6 +6,7 @@ import logging
 from typing import NamedTuple
 
 from common.errors import ModelNotFound, ProxyError
+from gateway.eager import in_a_task
 from gateway.proxy import openai
 from gateway.proxy.dialects import Dialect
 from gateway.proxy.errors import UpstreamBroken, UpstreamMalformed, engine_refused_us
@@ -105,6 +106,7 @@ class Forwarder:
         self, request: EngineRequest, responder: Responder, trace: Trace
     ) -> Lease:
         """An instance, from the model's queue."""
+        await in_a_task()
         try:
             with self._router.queue(request.model_id) as place:
                 trace.queued_at_s = trace.queued_at_s or trace.now_s()

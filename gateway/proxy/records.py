@@ -36,8 +36,10 @@ def in_flight(trace: Trace, request_id: str, proxy: str, status: int) -> Request
 
 def record(trace: Trace, request_id: str, proxy: str, status: int) -> RequestRecord:
     """A request that is over."""
-    waited_s, loading_s = trace.waited_s
     usage = trace.usage()
+    queue_ms = load_ms = 0.0
+    if trace.queued_at_s is not None:
+        queue_ms, load_ms = map(_ms, trace.waited_s)
     return RequestRecord(
         id=request_id,
         model=_shown(trace.model_id),
@@ -45,8 +47,8 @@ def record(trace: Trace, request_id: str, proxy: str, status: int) -> RequestRec
         caller=trace.caller,
         proxy=proxy,
         started_at=timestamps.iso(trace.arrived_at_s),
-        queue_ms=_ms(waited_s),
-        load_ms=_ms(loading_s),
+        queue_ms=queue_ms,
+        load_ms=load_ms,
         first_token_ms=_first_token_ms(trace),
         duration_ms=_ms(trace.took_s),
         bytes_in=trace.bytes_in,

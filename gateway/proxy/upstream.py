@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from gateway.eager import in_a_task
 from gateway.proxy.connection import READ_BYTES, Connection
 from gateway.proxy.errors import UpstreamClosed, UpstreamUnreachable
 from gateway.proxy.headers import own_fields, request_head
@@ -150,6 +151,7 @@ class Upstream:
         self._idle.clear()
 
     async def _connect(self) -> Connection:
+        await in_a_task()
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout_s):
