@@ -46,8 +46,12 @@ class EagerTask:
         self._task: asyncio.Task[None] | None = None
         self._cancels = 0
 
+    def begin(self) -> None:
+        """Run to the first wait."""
+        self.has(self)
+
     def has(self, awaited: object) -> None:
-        """Run on, if it is `awaited` that the coroutine waits for; with the task itself: begin."""
+        """Run on, if it is `awaited` that the coroutine waits for."""
         if self._awaited is awaited:
             self._step(self._coroutine.send, None)
 

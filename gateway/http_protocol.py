@@ -39,6 +39,7 @@ BODY_SILENCE_S = 30.0
 
 class HttpProtocol(HttpToolsProtocol):
     """One connection. An application that wants its head out early sends an empty part of the body.
+    One that has a true attribute `eager` runs in an `EagerTask`.
 
     It is uvicorn's where connections begin, end, or become websockets.
     """
@@ -56,6 +57,7 @@ class HttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._eager: bool = getattr(self.app, "eager", False)
         self._known: KnownHead | None = None
         self._known_scope: Scope = {}
         self._answering: Exchange | None = None
@@ -217,16 +219,20 @@ class HttpProtocol(HttpToolsProtocol):
     # What exchanges tell.
 
     def _begin(self, exchange: Exchange, scope: Scope | None) -> None:
+        """Have it answered; without a scope at once, else in the loop's next round."""
         self._answering = exchange
         answering = exchange.run(scope)
-        if scope is not None:
-            exchange.task = self.loop.create_task(answering)
-            exchange.task.add_done_callback(self.tasks.discard)
-            self.tasks.add(exchange.task)
+        if not self._eager:
+            task = exchange.task = self.loop.create_task(answering)
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+            return
+        eager = exchange.task = EagerTask(answering, self.loop, self.tasks.discard)
+        self.tasks.add(cast("asyncio.Task[None]", eager))
+        if scope is None:
+            eager.begin()
         else:
-            eager = exchange.task = EagerTask(answering, self.loop, self.tasks.discard)
-            self.tasks.add(cast("asyncio.Task[None]", eager))
-            eager.has(eager)
+            self.loop.call_soon(eager.begin)
 
     def on_response_complete(self) -> None:
         """An answer is out: the next request's turn."""

@@ -35,13 +35,17 @@ from gateway.proxy.upstreams import Upstreams
 
 logger = logging.getLogger(__name__)
 
+_EAGER = (Action.FORWARD, Action.UPSTREAM)
+
 
 class ProxyApp:
-    """The ASGI application; run uvicorn with `lifespan="off", ws="none"`.
+    """The ASGI application; run uvicorn with `lifespan="off", ws="none"`, and `HttpProtocol`.
 
     `guard` says which pages may call, `access` who may, `upstreams` holds the connections and is
     closed by its owner.
     """
+
+    eager = True
 
     def __init__(
         self,
@@ -84,8 +88,6 @@ class ProxyApp:
         responder = Responder(exchange)
         responder.common = admitted.common
         try:
-            if admitted.endpoint.action is not Action.FORWARD:
-                await in_a_task()
             if admitted.access_epoch != self._access.epoch:
                 self._readmit(admitted)
             request = Request(admitted, exchange, None, self.max_body_bytes)
@@ -128,8 +130,11 @@ class ProxyApp:
 
     async def _serve(self, request: Request, responder: Responder) -> None:
         """Answer who was let in; `common.caller.current()` is the caller."""
+        action = request.admitted.endpoint.action
+        if action not in _EAGER:
+            await in_a_task()
         with acting(request.admitted.caller):
-            match request.admitted.endpoint.action:
+            match action:
                 case Action.FORWARD:
                     await self._inference.forward(request, responder)
                 case Action.UPSTREAM:
