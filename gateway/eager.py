@@ -78,6 +78,9 @@ class EagerTask:
     def _interrupt(self) -> None:
         if self._task is not None:
             self._task.cancel()
+        elif self._awaited is _A_TASK:
+            # A task that is cancelled before its first step never makes one.
+            self._loop.call_soon(self._interrupt)
         elif self._awaited is not None:
             self._step(self._coroutine.throw, asyncio.CancelledError())
 
@@ -97,9 +100,26 @@ class EagerTask:
             _running = before
 
     def _hand_over(self, awaited: object) -> None:
-        rest = _go_on(self._coroutine, None if awaited is _A_TASK else awaited)
-        self._task = self._loop.create_task(rest, context=self._context)
-        self._task.add_done_callback(lambda _: self._on_done(self))
+        self._awaited = _A_TASK
+        task = self._loop.create_task(self._in_a_task(awaited), context=self._context)
+        task.add_done_callback(lambda _: self._on_done(self))
+
+    @types.coroutine
+    def _in_a_task(self, awaited: object) -> Generator[Any, Any, None]:
+        """Do for the coroutine what `await` does, from where it stands: it waits for `awaited`."""
+        self._task, self._awaited = asyncio.current_task(), None
+        try:
+            if awaited is _A_TASK:
+                awaited = self._coroutine.send(None)
+            while True:
+                try:
+                    value = yield awaited
+                except BaseException as error:  # noqa: BLE001 - it is for the coroutine
+                    awaited = self._coroutine.throw(error)
+                else:
+                    awaited = self._coroutine.send(value)
+        except StopIteration:
+            return
 
 
 class _Word:
@@ -131,20 +151,3 @@ async def in_a_task() -> None:
     """From here on the coroutine runs in a task of asyncio's."""
     if _running is not None:
         await _A_TASK
-
-
-@types.coroutine
-def _go_on(coroutine: Coroutine[Any, Any, None], awaited: object) -> Generator[Any, Any, None]:
-    """Do for a coroutine what `await` does, from where it stands: it waits for `awaited`."""
-    try:
-        if awaited is None:
-            awaited = coroutine.send(None)
-        while True:
-            try:
-                value = yield awaited
-            except BaseException as error:  # noqa: BLE001 - it is for the coroutine
-                awaited = coroutine.throw(error)
-            else:
-                awaited = coroutine.send(value)
-    except StopIteration:
-        return
