@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from starlette.types import Message, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from gateway.eager import EagerTask
 from gateway.known_head import KnownHead
+from gateway.light_tasks import LightTask
 
 if TYPE_CHECKING:
     from gateway.http_protocol import HttpProtocol
@@ -51,7 +51,7 @@ class Exchange:
     gone = False
     started = False
     complete = False
-    task: asyncio.Task[None] | EagerTask | None = None
+    task: asyncio.Task[None] | LightTask | None = None
     _told_all = False
     _parts_bytes = 0
     _news: asyncio.Event | None = None

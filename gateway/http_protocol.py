@@ -17,9 +17,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from gateway.eager import EagerTask
 from gateway.http_exchange import EXCHANGE, Exchange
 from gateway.known_head import KnownHead
+from gateway.light_tasks import LightTask, rounds_of
 
 MAX_HEAD_BYTES = 64 * 1024
 """Bound on the target and all headers of one request, and on the trailers behind its body."""
@@ -39,7 +39,7 @@ BODY_SILENCE_S = 30.0
 
 class HttpProtocol(HttpToolsProtocol):
     """One connection. An application that wants its head out early sends an empty part of the body.
-    One that has a true attribute `eager` runs in an `EagerTask`.
+    One that has a true attribute `light` runs in a `LightTask`.
 
     It is uvicorn's where connections begin, end, or become websockets.
     """
@@ -57,7 +57,7 @@ class HttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._eager: bool = getattr(self.app, "eager", False)
+        self._rounds = rounds_of(self.loop) if getattr(self.app, "light", False) else None
         self._known: KnownHead | None = None
         self._known_scope: Scope = {}
         self._answering: Exchange | None = None
@@ -219,20 +219,15 @@ class HttpProtocol(HttpToolsProtocol):
     # What exchanges tell.
 
     def _begin(self, exchange: Exchange, scope: Scope | None) -> None:
-        """Have it answered; without a scope at once, else in the loop's next round."""
         self._answering = exchange
         answering = exchange.run(scope)
-        if not self._eager:
+        if self._rounds is not None:
+            light = exchange.task = LightTask(answering, self._rounds, self.tasks.discard)
+            self.tasks.add(cast("asyncio.Task[None]", light))
+        else:
             task = exchange.task = self.loop.create_task(answering)
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
-            return
-        eager = exchange.task = EagerTask(answering, self.loop, self.tasks.discard)
-        self.tasks.add(cast("asyncio.Task[None]", eager))
-        if scope is None:
-            eager.begin()
-        else:
-            self.loop.call_soon(eager.begin)
 
     def on_response_complete(self) -> None:
         """An answer is out: the next request's turn."""

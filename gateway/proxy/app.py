@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 from common.caller import acting
 from common.errors import ProxyError
 from gateway.auth import Access
-from gateway.eager import in_a_task
 from gateway.http_exchange import EXCHANGE, Exchange
+from gateway.light_tasks import in_a_task
 from gateway.origins import Guard
 from gateway.proxy import openai
 from gateway.proxy.activity import Activity
@@ -35,7 +35,7 @@ from gateway.proxy.upstreams import Upstreams
 
 logger = logging.getLogger(__name__)
 
-_EAGER = (Action.FORWARD, Action.UPSTREAM)
+_LIGHT = (Action.FORWARD, Action.UPSTREAM)
 
 
 class ProxyApp:
@@ -45,7 +45,7 @@ class ProxyApp:
     closed by its owner.
     """
 
-    eager = True
+    light = True
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class ProxyApp:
     async def _serve(self, request: Request, responder: Responder) -> None:
         """Answer who was let in; `common.caller.current()` is the caller."""
         action = request.admitted.endpoint.action
-        if action not in _EAGER:
+        if action not in _LIGHT:
             await in_a_task()
         with acting(request.admitted.caller):
             match action:

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-from gateway.eager import EagerTask, waiting
+from gateway.light_tasks import LightTask, waiting
 from gateway.proxy.errors import UpstreamBroken, UpstreamClosed
 from gateway.proxy.known_answer import KnownAnswer, WholeAnswer
 from gateway.proxy.response_parser import ResponseHead, ResponseParser
@@ -60,7 +60,7 @@ class Connection(asyncio.BufferedProtocol):
         self._asked = False
         self._answer: ResponseParser | WholeAnswer | None = None
         self._broken: UpstreamBroken | None = None
-        self._reader: asyncio.Future[None] | EagerTask | None = None
+        self._reader: asyncio.Future[None] | LightTask | None = None
         self._paused = False
         self.idle_since_s = 0.0
 
@@ -227,7 +227,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _wake(self) -> None:
         reader, self._reader = self._reader, None
-        if isinstance(reader, EagerTask):
+        if isinstance(reader, LightTask):
             reader.has(self)
         elif reader is not None and not reader.done():
             reader.set_result(None)

@@ -6,7 +6,7 @@ import logging
 from typing import NamedTuple
 
 from common.errors import ModelNotFound, ProxyError
-from gateway.eager import in_a_task
+from gateway.light_tasks import in_a_task
 from gateway.proxy import openai
 from gateway.proxy.dialects import Dialect
 from gateway.proxy.errors import UpstreamBroken, UpstreamMalformed, engine_refused_us

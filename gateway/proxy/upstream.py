@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from gateway.eager import in_a_task
+from gateway.light_tasks import in_a_task
 from gateway.proxy.connection import READ_BYTES, Connection
 from gateway.proxy.errors import UpstreamClosed, UpstreamUnreachable
 from gateway.proxy.headers import own_fields, request_head

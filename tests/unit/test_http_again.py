@@ -121,10 +121,10 @@ async def test_what_is_kept_for_a_head_answers_in_place_of_the_application() -> 
     assert connection.transport.writes == [connection.transport.writes[0]] * 7
 
 
-@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("light", [False, True])
 @pytest.mark.parametrize("begun", [False, True])
 async def test_one_that_fails_is_answered_or_cut(
-    eager: bool, begun: bool, caplog: pytest.LogCaptureFixture
+    light: bool, begun: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail(exchange: Exchange) -> None:
         if begun:
@@ -140,7 +140,7 @@ async def test_one_that_fails_is_answered_or_cut(
             await super().__call__(scope, receive, send)
 
     app = App()
-    app.eager = eager  # type: ignore[attr-defined]
+    app.light = light  # type: ignore[attr-defined]
     connection = HttpConnection(app)
     for _ in range(2):
         await connection.send(GET)

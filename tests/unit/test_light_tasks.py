@@ -1,4 +1,4 @@
-"""Tasks that begin at once: where they run, and what a cancellation finds."""
+"""Light tasks: where they run, and what a cancellation finds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from gateway.eager import EagerTask, in_a_task, waiting
+from gateway.light_tasks import LightTask, in_a_task, rounds_of, waiting
 
 NAME: ContextVar[str] = ContextVar("name", default="nobody")
 
@@ -17,37 +17,37 @@ class Thing:
     """Something of ours that is waited for."""
 
     def __init__(self) -> None:
-        self._reader: EagerTask | asyncio.Future[None] | None = None
+        self._reader: LightTask | asyncio.Future[None] | None = None
 
     def come(self) -> Awaitable[None]:
-        eager = waiting(self)
-        if eager is not None:
-            self._reader, wait = eager
+        light = waiting(self)
+        if light is not None:
+            self._reader, wait = light
             return wait
         self._reader = asyncio.get_running_loop().create_future()
         return self._reader
 
     def is_here(self) -> None:
-        if isinstance(self._reader, EagerTask):
+        if isinstance(self._reader, LightTask):
             self._reader.has(self)
         elif self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
 
 class Run:
-    """A coroutine in an eager task, and what it has said."""
+    """A coroutine in a light task, and what it has said."""
 
     def __init__(self, work: Callable[[Run], Awaitable[None]]) -> None:
         self.said: list[str] = []
         self.done = False
         self.thing = Thing()
-        self.task = EagerTask(self._work(work), asyncio.get_running_loop(), self._over)
-        self.task.begin()
+        rounds = rounds_of(asyncio.get_running_loop())
+        self.task = LightTask(self._work(work), rounds, self._over)
 
     async def _work(self, work: Callable[[Run], Awaitable[None]]) -> None:
         await work(self)
 
-    def _over(self, task: EagerTask) -> None:
+    def _over(self, task: LightTask) -> None:
         assert task is self.task
         assert not self.done
         self.done = True
@@ -58,19 +58,43 @@ async def rounds(count: int = 5) -> None:
         await asyncio.sleep(0)
 
 
-async def test_it_begins_and_goes_on_without_the_loop() -> None:
+async def test_it_goes_on_in_the_next_round_and_is_no_task_of_asyncios() -> None:
     async def work(run: Run) -> None:
-        assert asyncio.current_task() is test
+        assert asyncio.current_task() is None
         run.said.append("begun")
         await run.thing.come()
         run.said.append("ended")
 
-    test = asyncio.current_task()
+    tasks = asyncio.all_tasks()
     run = Run(work)
-    assert (run.said, run.done) == (["begun"], False)
+    assert run.said == []
+    await rounds(1)
+    assert asyncio.all_tasks() == tasks
+    assert run.said == ["begun"]
     run.thing.is_here()
-    assert (run.said, run.done) == (["begun", "ended"], True)
+    run.thing.is_here()  # which changes nothing
+    assert run.said == ["begun"]
+    await rounds(1)
+    assert run.said == ["begun", "ended"]
+    assert run.done
     run.thing.is_here()  # and nobody waits
+    await rounds()
+
+
+async def test_all_that_can_go_on_do_so_together() -> None:
+    order: list[str] = []
+
+    async def work(run: Run) -> None:
+        await run.thing.come()
+        order.append("light")
+
+    runs = [Run(work) for _ in range(3)]
+    await rounds(1)
+    for run in runs:
+        run.thing.is_here()
+        asyncio.get_running_loop().call_soon(order.append, "other")
+    await rounds(1)
+    assert order == ["light"] * 3 + ["other"] * 3
 
 
 @pytest.mark.parametrize("handed_over", ["by a future", "by itself"])
@@ -90,7 +114,9 @@ async def test_it_becomes_a_task_where_it_has_to(handed_over: str) -> None:
 
     test = asyncio.current_task()
     run = Run(work)
+    await rounds()
     run.thing.is_here()
+    await rounds()
     future.set_result("told")
     await rounds()
     assert "ended" not in run.said
@@ -112,6 +138,7 @@ async def test_a_future_that_fails_raises_where_it_is_awaited() -> None:
         await run.thing.come()
 
     run = Run(work)
+    await rounds()
     future.set_exception(ValueError("no"))
     await rounds()
     assert run.said == ["no"]
@@ -120,7 +147,7 @@ async def test_a_future_that_fails_raises_where_it_is_awaited() -> None:
     assert run.done
 
 
-@pytest.mark.parametrize("where", ["eager", "task"])
+@pytest.mark.parametrize("where", ["light", "task"])
 async def test_a_cancellation_is_raised_where_it_waits(where: str) -> None:
     async def work(run: Run) -> None:
         if where == "task":
@@ -145,7 +172,7 @@ async def test_a_cancellation_is_raised_where_it_waits(where: str) -> None:
     assert run.done
 
 
-@pytest.mark.parametrize("where", ["eager", "task"])
+@pytest.mark.parametrize("where", ["light", "task"])
 async def test_a_cancellation_may_end_it(where: str) -> None:
     async def work(run: Run) -> None:
         if where == "task":
@@ -167,31 +194,65 @@ async def test_a_cancellation_may_end_it(where: str) -> None:
     await rounds()
 
 
-async def test_a_cancellation_finds_it_in_the_task_that_it_became_meanwhile() -> None:
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_cancellation_finds_it_in_the_task_that_it_becomes(late: bool) -> None:
     async def work(run: Run) -> None:
-        await run.thing.come()
+        run.said.append("begun")
+        if not late:
+            run.task.cancel()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             run.said.append("cancelled")
 
     run = Run(work)
-    run.task.cancel()
-    run.thing.is_here()  # before the cancellation has come
+    await rounds(1)
+    if late:  # the task of asyncio's is made, and has not made its first step
+        run.task.cancel()
+    await rounds()
+    assert run.said == ["begun", "cancelled"]
+    assert run.done
+
+
+async def test_a_cancellation_from_within_is_raised_at_the_next_wait() -> None:
+    async def work(run: Run) -> None:
+        run.task.cancel()
+        try:
+            await run.thing.come()
+        except asyncio.CancelledError:
+            run.said.append("cancelled")
+
+    run = Run(work)
     await rounds()
     assert run.said == ["cancelled"]
     assert run.done
 
 
-async def test_who_ended_before_a_cancellation_came_is_not_disturbed() -> None:
+async def test_one_that_is_cancelled_before_it_began_never_begins() -> None:
     async def work(run: Run) -> None:
-        await run.thing.come()
+        run.said.append("begun")
 
     run = Run(work)
     run.task.cancel()
-    run.thing.is_here()
-    assert run.done
     await rounds()
+    assert run.said == []
+    assert run.done
+
+
+async def test_a_cancellation_comes_before_what_came_later() -> None:
+    async def work(run: Run) -> None:
+        try:
+            await run.thing.come()
+        except asyncio.CancelledError:
+            run.said.append("cancelled")
+
+    run = Run(work)
+    await rounds()
+    run.task.cancel()
+    run.thing.is_here()
+    await rounds()
+    assert run.said == ["cancelled"]
+    assert run.done
 
 
 async def test_what_it_no_longer_waits_for_does_not_wake_it() -> None:
@@ -206,11 +267,14 @@ async def test_what_it_no_longer_waits_for_does_not_wake_it() -> None:
         run.said.append("ended")
 
     run = Run(work)
+    await rounds()
     run.task.cancel()
     await rounds()
     run.thing.is_here()
+    await rounds()
     assert run.said == []
     other.is_here()
+    await rounds()
     assert run.said == ["ended"]
 
 
@@ -226,6 +290,7 @@ async def test_it_has_a_context_of_its_own(handed_over: bool) -> None:
         run.said.append(NAME.get())
 
     first, second = Run(work), Run(work)
+    await rounds()
     assert NAME.get() == "nobody"
     for run in (second, first):
         run.thing.is_here()
@@ -234,32 +299,24 @@ async def test_it_has_a_context_of_its_own(handed_over: bool) -> None:
     assert NAME.get() == "nobody"
 
 
-async def test_one_may_run_while_another_does() -> None:
-    async def inner(run: Run) -> None:
-        await run.thing.come()
-        run.said.append("inner")
-
-    async def outer(run: Run) -> None:
-        nested = Run(inner)
-        await run.thing.come()
-        nested.thing.is_here()
-        run.said.extend(nested.said)
-        await run.thing.come()
-        run.said.append("outer")
-
-    run = Run(outer)
-    run.thing.is_here()
-    run.thing.is_here()
-    assert run.said == ["inner", "outer"]
-    assert run.done
-
-
-async def test_a_failure_reaches_whoever_ran_it_on() -> None:
-    async def work(run: Run) -> None:
+async def test_a_failure_is_told_to_the_loop_and_harms_no_other() -> None:
+    async def fail(run: Run) -> None:
         await run.thing.come()
         raise ValueError("a defect")
 
-    run = Run(work)
-    with pytest.raises(ValueError, match="a defect"):
-        run.thing.is_here()
-    assert run.done
+    async def work(run: Run) -> None:
+        await run.thing.come()
+        run.said.append("ended")
+
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: told.append(str(context["exception"]))
+    )
+    failing, other = Run(fail), Run(work)
+    await rounds()
+    failing.thing.is_here()
+    other.thing.is_here()
+    await rounds()
+    assert told == ["a defect"]
+    assert failing.done
+    assert other.said == ["ended"]
