@@ -56,8 +56,13 @@ _current: ContextVar[Caller] = ContextVar("caller")
 
 
 def current() -> Caller:
-    """Who the work under way is for. Raises LookupError outside of `acting`."""
+    """Who the work under way is for. Raises LookupError where nobody has said so."""
     return _current.get()
+
+
+def become(caller: Caller) -> None:
+    """Work for `caller` for the rest of this context: where a task serves one caller and ends."""
+    _current.set(caller)
 
 
 class acting:  # noqa: N801 - used as `contextlib.suppress` is, and cheaper than a generator

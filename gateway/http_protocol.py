@@ -223,7 +223,8 @@ class HttpProtocol(HttpToolsProtocol):
         answering = exchange.run(scope)
         if self._rounds is not None:
             light = exchange.task = LightTask(answering, self._rounds, self.tasks.discard)
-            self.tasks.add(cast("asyncio.Task[None]", light))
+            # uvicorn does nothing with them but cancel them.
+            self.tasks.add(light)  # type: ignore[arg-type]
         else:
             task = exchange.task = self.loop.create_task(answering)
             self.tasks.add(task)

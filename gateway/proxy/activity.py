@@ -40,7 +40,8 @@ class Activity:
     def began(self) -> None:
         """A request is under way."""
         self._active += 1
-        self._tell()
+        if not self._untold:
+            self._tell()
 
     def ended(self, trace: Trace) -> None:
         """It is over; its trace tells how it came out."""
@@ -48,12 +49,12 @@ class Activity:
             self._recent_ms.append(trace.took_s * 1000)
             self._processed[0] += 1
         self._active -= 1
-        self._tell()
+        if not self._untold:
+            self._tell()
 
     def _tell(self) -> None:
-        if not self._untold:  # an event is not cheap to set
-            self._untold = True
-            self._changed.set()
+        self._untold = True
+        self._changed.set()
 
     def row(self) -> metrics.Activity:
         """The counts as they are now."""

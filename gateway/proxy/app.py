@@ -7,7 +7,7 @@ import logging
 
 from starlette.types import Receive, Scope, Send
 
-from common.caller import acting
+from common.caller import become
 from common.errors import ProxyError
 from gateway.auth import Access
 from gateway.http_exchange import EXCHANGE, Exchange
@@ -133,23 +133,23 @@ class ProxyApp:
         action = request.admitted.endpoint.action
         if action not in _LIGHT:
             await in_a_task()
-        with acting(request.admitted.caller):
-            match action:
-                case Action.FORWARD:
-                    await self._inference.forward(request, responder)
-                case Action.UPSTREAM:
-                    await self._inference.upstream(request, responder)
-                case Action.LIST_MODELS:
-                    await self._models.list(responder)
-                case Action.SHOW_MODEL:
-                    await self._models.show(request.admitted.head.path, responder)
-                case Action.FOLLOW_MODELS:
-                    with ClientWatch(request.exchange):
-                        await self._models.events.stream(responder)
-                case Action.LOAD_MODEL:
-                    await self._models.load(await _named(request), responder)
-                case Action.UNLOAD_MODEL:
-                    await self._models.unload(await _named(request), responder)
+        become(request.admitted.caller)
+        match action:
+            case Action.FORWARD:
+                await self._inference.forward(request, responder)
+            case Action.UPSTREAM:
+                await self._inference.upstream(request, responder)
+            case Action.LIST_MODELS:
+                await self._models.list(responder)
+            case Action.SHOW_MODEL:
+                await self._models.show(request.admitted.head.path, responder)
+            case Action.FOLLOW_MODELS:
+                with ClientWatch(request.exchange):
+                    await self._models.events.stream(responder)
+            case Action.LOAD_MODEL:
+                await self._models.load(await _named(request), responder)
+            case Action.UNLOAD_MODEL:
+                await self._models.unload(await _named(request), responder)
 
 
 async def _fail(error: Exception, responder: Responder, method: str, path: str) -> None:

@@ -111,7 +111,7 @@ class InFlight:
 
     def lease(self, address: EngineAddress) -> Lease | None:
         """Hold the instance for one request; None while it is draining: choose another, or wait."""
-        use = self._use(address.instance_id)
+        use = self._uses.get(address.instance_id) or self._use(address.instance_id)
         if use.draining:
             return None
         use.enter()

@@ -102,6 +102,12 @@ class UsageReader:
 
 def _timings(tail: bytes) -> _Timings:
     """The last ones; of those with an odd value the others."""
+    at = tail.rfind(_TIMINGS)
+    if at >= 0:
+        try:  # they hold no other object
+            return _timings_decoder.decode(tail[at + len(_TIMINGS) : tail.find(b"}", at) + 1])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
     found = _last_object(tail, _TIMINGS, _timings_decoder)
     if found is not None:
         return found
