@@ -81,7 +81,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.flow.resume_writing()
         # They know this connection: without this they would wait for the garbage collector.
         self.parser = self.scope = None  # type: ignore[assignment]
-        self.cycle = self._answering = None
+        self.cycle = self._answering = self._known = None
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
@@ -127,10 +127,15 @@ class HttpProtocol(HttpToolsProtocol):
             and not self.expect_100_continue
             else None
         )
-        # Applications write into the scopes that they are given.
-        self._known_scope = {} if self._known is None else dict(cast(Scope, self.scope))
+        self._known_scope = {}
+        if self._known is not None:
+            # Without the exchange, which knows this connection; and not the one that the
+            # application has got, which it may write into.
+            self._known_scope = dict(cast(Scope, self.scope)) | {"headers": [*self.headers]}
+            del self._known_scope[EXCHANGE]
 
     def _recognise(self, known: KnownHead, body: bytes) -> None:
+        self._unparsed_bytes = 0
         scope = self._known_scope
         exchange = self.cycle = Exchange(
             self, scope["method"], scope["http_version"], keep_alive=True, known=known, body=body

@@ -14,10 +14,11 @@ from typing import Any, Self
 MAX_BYTES = 8 * 1024
 """Longer heads are read again each time: a connection's memory is bounded."""
 
-MAX_DIGITS = 15
-
+_MAX_DIGITS = 15
 _END = b"\r\n\r\n"
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})(?=[ \t]*\r\n)", re.IGNORECASE)
+_LENGTH = re.compile(
+    rb"\r\ncontent-length:[ \t]*([0-9]{1,%d})(?=[ \t]*\r\n)" % _MAX_DIGITS, re.IGNORECASE
+)
 
 
 class KnownHead:
@@ -56,7 +57,7 @@ class KnownHead:
         after, begin = self._after, self._before_bytes
         if after is None:
             return b"" if message == self._before else None
-        end = message.find(b"\r", begin, begin + MAX_DIGITS + 1)
+        end = message.find(b"\r", begin, begin + _MAX_DIGITS + 1)
         start = end + self._after_bytes
         if (
             end >= 0

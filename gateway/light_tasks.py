@@ -47,7 +47,11 @@ class Rounds:
     def _run(self) -> None:
         ready, self._ready = self._ready, []
         for task in ready:
-            task.step()
+            try:
+                task.step()
+            except BaseException as error:  # noqa: BLE001 - the others go on
+                context = {"message": "a light task failed", "exception": error}
+                self.loop.call_exception_handler(context)
 
 
 _rounds: WeakKeyDictionary[asyncio.AbstractEventLoop, Rounds] = WeakKeyDictionary()
@@ -62,10 +66,10 @@ def rounds_of(loop: asyncio.AbstractEventLoop) -> Rounds:
 
 
 class LightTask:
-    """Runs a coroutine that returns nothing and raises nothing but its cancellation.
+    """Runs a coroutine that returns nothing; what it raises is told to the loop, which logs it.
 
-    `cancel`, `cancelling` and `uncancel` are as those of `asyncio.Task`. `on_done` is called at the
-    end.
+    `cancel`, `cancelling` and `uncancel` are as those of `asyncio.Task`, but that several of them
+    are one to a task that it becomes. `on_done` is called at the end.
     """
 
     __slots__ = (
@@ -136,9 +140,9 @@ class LightTask:
                 awaited = self._context.run(self._coroutine.send, None)
         except (StopIteration, asyncio.CancelledError):
             self._on_done(self)
-        except BaseException as error:  # noqa: BLE001 - there is nobody above to tell
+        except BaseException:
             self._on_done(self)
-            self._tell(error)
+            raise
         else:
             if awaited is not _OURS:
                 self._hand_over(awaited)
@@ -148,20 +152,19 @@ class LightTask:
         finally:
             _running = None
 
-    def _tell(self, error: BaseException) -> None:
-        context = {"message": "a light task failed", "exception": error}
-        self._rounds.loop.call_exception_handler(context)
-
     def _hand_over(self, awaited: object) -> None:
         task = self._rounds.loop.create_task(self._in_a_task(awaited), context=self._context)
         task.add_done_callback(lambda _: self._on_done(self))
 
-    @types.coroutine
-    def _in_a_task(self, awaited: object) -> Generator[Any, Any, None]:
-        """Do for the coroutine what `await` does, from where it stands: it waits for `awaited`."""
+    async def _in_a_task(self, awaited: object) -> None:
         self._task = asyncio.current_task()
         if self._interrupted and self._task is not None:
             self._task.cancel()
+        await self._go_on(awaited)
+
+    @types.coroutine
+    def _go_on(self, awaited: object) -> Generator[Any, Any, None]:
+        """Do for the coroutine what `await` does, from where it stands: it waits for `awaited`."""
         try:
             if awaited is _A_TASK:
                 awaited = self._coroutine.send(None)

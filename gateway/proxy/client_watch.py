@@ -45,7 +45,11 @@ class ClientWatch:
         failure = error if self._why is None else self._reason_of(error)
         self._over(failure)
         if failure is not error and failure is not None:
-            raise failure from error
+            try:
+                raise failure from error
+            finally:
+                # Its traceback knows this frame: without this all would wait for the collector.
+                self._why = failure = None
 
     def _reason_of(self, error: BaseException | None) -> BaseException | None:
         """What really ended the body: the error itself, unless it is our own cancellation."""

@@ -57,7 +57,7 @@ class Connection(asyncio.BufferedProtocol):
         self._on_lost = on_lost
         self.loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._asked = False
+        self._asked = self._to_head = False
         self._answer: ResponseParser | WholeAnswer | None = None
         self._broken: UpstreamBroken | None = None
         self._reader: asyncio.Future[None] | LightTask | None = None
@@ -92,9 +92,10 @@ class Connection(asyncio.BufferedProtocol):
         """The length of the answer's body, where its head has said it."""
         return None if self._answer is None else self._answer.length
 
-    def send(self, head: bytes, body: bytes) -> None:
-        """Begin a request."""
+    def send(self, head: bytes, body: bytes, *, to_head: bool = False) -> None:
+        """Begin a request. The answer to a HEAD request has no body, whatever its head says."""
         self._asked, self._answer = True, None
+        self._to_head = to_head
         if self._transport is None:
             return
         if len(body) <= COPIED_BYTES:
@@ -210,7 +211,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._answer = self._known.recall(data)
         if self._answer is None:
-            parser = self._answer = ResponseParser()
+            parser = self._answer = ResponseParser(bodiless=self._to_head)
             parser.feed(data)
             self._known.learn(data, parser)
 
@@ -218,9 +219,9 @@ class Connection(asyncio.BufferedProtocol):
         """Done when something has changed. Raises what broke the connection."""
         if self._broken is not None:
             raise self._broken
-        eager = waiting(self)
-        if eager is not None:
-            self._reader, wait = eager
+        light = waiting(self)
+        if light is not None:
+            self._reader, wait = light
             return wait
         self._reader = self.loop.create_future()
         return self._reader

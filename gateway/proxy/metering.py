@@ -126,13 +126,14 @@ class Metering:
 
     def _record(self, outbox: RecordOutbox) -> None:
         over, self._over = self._over, []
+        records = [
+            record(metered.trace, metered.id, self._proxy, status) for metered, status in over
+        ]
         first = self._recorded + 1
-        self._recorded += len(over)
+        self._recorded += len(records)
         outbox.put(
-            NumberedRecord(
-                sequence=sequence, record=record(metered.trace, metered.id, self._proxy, status)
-            )
-            for sequence, (metered, status) in enumerate(over, first)
+            NumberedRecord(sequence=sequence, record=told)
+            for sequence, told in enumerate(records, first)
         )
 
 

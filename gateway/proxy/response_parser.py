@@ -40,10 +40,12 @@ class ResponseHead:
 class ResponseParser:
     """One answer. `head` is None until it has been read; `complete` once the body has ended.
 
-    `reusable` says whether the connection may carry another request afterwards.
+    `bodiless`: it has none, whatever its head says, for it is the answer to HEAD. `reusable` says
+    whether the connection may carry another request afterwards.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, bodiless: bool = False) -> None:
+        self._bodiless = bodiless
         self.head: ResponseHead | None = None
         self.length: int | None = None
         self.complete = False
@@ -67,10 +69,11 @@ class ResponseParser:
     @property
     def all_buffered(self) -> bool:
         """Whether all of an answer is here that has a body of known length, of which nothing was
-        taken, and after which the connection can be used again.
+        taken, and after which the connection can be used again; and no interim answer before it.
         """
         has_body = self.head is not None and self.head.status not in _BODILESS
-        return has_body and self.reusable and self.length == len(self._body)
+        plain = has_body and self.reusable and not self._interim_answers
+        return plain and self.length == len(self._body)
 
     def feed(self, data: bytes | memoryview) -> None:
         """Read on. Raises `UpstreamMalformed` for what is not HTTP."""
@@ -153,13 +156,16 @@ class ResponseParser:
         bounded = self._encodings or self.length is not None or status in _BODILESS
         self._until_close = not bounded
         self.head = ResponseHead(status, self._headers)
+        if self._bodiless:
+            self.complete = True
+            self.reusable = http.should_keep_alive()
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body, without its chunk framing."""
         self._silent_bytes = 0
         if self.complete:
-            return
-        if self._body:
+            self.reusable = False
+        elif self._body:
             self._body += data
         else:
             self._body = bytearray(data)

@@ -127,7 +127,7 @@ class Upstream:
         kept = self._take_idle()
         connection = kept or await self._connect()
         while True:
-            connection.send(head, body)
+            connection.send(head, body, to_head=method == "HEAD")
             try:
                 answer = await connection.read_head()
             except UpstreamClosed:
@@ -155,11 +155,7 @@ class Upstream:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self._read_buffer, self._known, self._lost),
-                    self.host,
-                    self.port,
-                )
+                _, connection = await loop.create_connection(self._new, self.host, self.port)
         except TimeoutError as error:
             raise UpstreamUnreachable(
                 f"no connection within {self._connect_timeout_s:g} s"

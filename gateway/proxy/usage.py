@@ -106,11 +106,8 @@ def _timings(tail: bytes) -> _Timings:
     if at >= 0:
         try:  # they hold no other object
             return _timings_decoder.decode(tail[at + len(_TIMINGS) : tail.find(b"}", at) + 1])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
-    found = _last_object(tail, _TIMINGS, _timings_decoder)
-    if found is not None:
-        return found
     odd = _last_object(tail, _TIMINGS, _usage_decoder) or {}
     return _Timings(
         _count(odd.get("prompt_n")),

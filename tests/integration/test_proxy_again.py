@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from common.api.base import Role
 from gateway.auth import Access
+from gateway.http_protocol import HttpProtocol
+from gateway.known_head import KnownHead
+from gateway.proxy.known_answer import KnownAnswer, WholeAnswer
 from tests.support.access import SECRETS, TokenTable, everyone, token
 from tests.support.http_caller import Answer, Caller, calling
 from tests.support.loops import on_both_loops
@@ -33,6 +36,29 @@ WARM = 3
 """From the third on, a request's head is known to all who read it."""
 
 OK = whole(b'{"ok": true}')
+
+
+@pytest.fixture(autouse=True)
+def recognised(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In each of these tests requests and answers are."""
+    recognise, recall = HttpProtocol._recognise, KnownAnswer.recall
+    requests, answers = [], []
+
+    def seen(protocol: HttpProtocol, known: KnownHead, body: bytes) -> None:
+        requests.append(known.kept)
+        recognise(protocol, known, body)
+
+    def recalled(known: KnownAnswer, data: bytes) -> WholeAnswer | None:
+        found = recall(known, data)
+        if found is not None:
+            answers.append(found)
+        return found
+
+    monkeypatch.setattr(HttpProtocol, "_recognise", seen)
+    monkeypatch.setattr(KnownAnswer, "recall", recalled)
+    yield
+    assert any(requests), "none was answered by what was kept for its head"
+    assert answers
 
 
 def ask(text: str = "") -> bytes:
@@ -265,3 +291,24 @@ async def test_two_callers_of_one_connection_are_two() -> None:
             assert (await again(caller, CHAT, bearer(SECRETS[Role.VIEWER]))).status == 200
             assert (await again(caller, CHAT, bearer("lap_wrong"))).status == 401
         assert asked() == 2 * WARM
+
+
+@on_both_loops
+async def test_the_answer_to_head_has_no_body_to_wait_for() -> None:
+    head = whole(b"x" * 50)[:-50]
+    surplus = answer(head + b"x")
+    async with (
+        proxied(in_turn([*[answer(head)] * WARM, surplus, answer(head)])) as proxy,
+        calling(proxy.address) as caller,
+    ):
+        for _ in range(WARM):
+            answered = await caller.request("HEAD", f"/props?model={MODEL}")
+            assert (answered.status, answered.body) == (200, b"")
+            assert answered.headers[b"content-length"] == b"50"
+        assert proxy.engine.accepted == 1
+        for _ in range(2):
+            assert (await caller.request("HEAD", f"/props?model={MODEL}")).status == 200
+        assert proxy.engine.accepted == 2
+        # And for what comes again.
+    async with known(answer(OK)) as (_, asking):
+        assert (await asking.request("POST", CHAT, ask(), JSON)).status == 200

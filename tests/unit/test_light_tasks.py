@@ -39,7 +39,7 @@ class Run:
 
     def __init__(self, work: Callable[[Run], Awaitable[None]]) -> None:
         self.said: list[str] = []
-        self.done = False
+        self.ends = 0
         self.thing = Thing()
         rounds = rounds_of(asyncio.get_running_loop())
         self.task = LightTask(self._work(work), rounds, self._over)
@@ -49,8 +49,11 @@ class Run:
 
     def _over(self, task: LightTask) -> None:
         assert task is self.task
-        assert not self.done
-        self.done = True
+        self.ends += 1
+
+    @property
+    def done(self) -> bool:
+        return self.ends == 1
 
 
 async def rounds(count: int = 5) -> None:
@@ -320,3 +323,29 @@ async def test_a_failure_is_told_to_the_loop_and_harms_no_other() -> None:
     assert told == ["a defect"]
     assert failing.done
     assert other.said == ["ended"]
+
+
+async def test_a_round_goes_on_where_one_of_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(run: Run) -> None:
+        await run.thing.come()
+        run.said.append("ended")
+
+    def refuse(*_: object) -> None:
+        raise OSError("no more tasks")
+
+    async def hand_over(run: Run) -> None:
+        await run.thing.come()
+        await in_a_task()
+
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: told.append(str(context["exception"]))
+    )
+    bad, good = Run(hand_over), Run(work)
+    await rounds()
+    monkeypatch.setattr(LightTask, "_hand_over", refuse)
+    bad.thing.is_here()
+    good.thing.is_here()
+    await rounds()
+    assert told == ["no more tasks"]
+    assert good.said == ["ended"]

@@ -116,3 +116,22 @@ def test_what_is_kept_is_bounded() -> None:
         reader.feed(b"z")
     kept = sum(len(part) for part in reader._tail) + len(reader._head)
     assert kept <= HEAD_BYTES + 2 * TAIL_BYTES
+
+
+@pytest.mark.parametrize(
+    ("odd", "told"),
+    [
+        ({"predicted_per_second": -1}, WHOLE._replace(per_second=None)),
+        ({"predicted_per_second": "fast"}, WHOLE._replace(per_second=None)),
+        ({"predicted_n": 50.5}, WHOLE._replace(completion=None)),
+        ({"more": {"of": {"it": 1}}}, WHOLE),
+    ],
+)
+def test_one_odd_value_does_not_spoil_the_others(odd: dict[str, object], told: TokenUsage) -> None:
+    earlier = data({"timings": TIMINGS | {"predicted_n": 1, "prompt_n": 1}})
+    assert read(earlier, data({"timings": TIMINGS | odd})) == told
+
+
+def test_nothing_is_too_deep() -> None:
+    for key in (b"timings", b"usage"):
+        assert read(b'{"%b": {"x": %b' % (key, b"[" * 16_000 + b"}")) == TokenUsage()
