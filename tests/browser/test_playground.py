@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from tests.browser.conftest import ENDLESS
-from tests.support.browser import PHONE, WIDE, Watched, assert_accessible, watched_page
+from tests.support.browser import PHONE, WIDE, assert_accessible, watched_page
 from tests.support.stack import Stack
 from tests.support.tiny_gguf import write_bert
 from tests.support.waiting import wait_for
@@ -103,18 +103,6 @@ def test_stop_ends_the_request(page: Page) -> None:
         page.get_by_role("button", name="Clear").click()
     page.get_by_role("navigation").get_by_role("link", name="Requests").click()
     expect(page.get_by_text("Nothing is under way")).to_be_visible()
-
-
-def test_a_conversation_that_is_too_long_says_so(page: Page, watched: Watched) -> None:
-    open_page(page, ENDLESS)
-    say(page, "go on")
-    given = answer(page, ENDLESS)
-    began(given)
-    # Nothing ends this model but the end of its context.
-    expect(given.locator("[data-figures]")).to_contain_text("length", timeout=20_000)
-    watched.expect("Failed to load resource: the server responded with a status of 400")
-    say(page, "and now?")
-    expect(answer(page, ENDLESS).get_by_role("alert")).to_contain_text("context")
 
 
 def test_it_follows_only_while_the_end_is_in_view(page: Page) -> None:

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -162,7 +163,19 @@ async def test_a_setting_that_names_no_program_gets_the_shipped_catalogue(tmp_pa
     assert (await source.describe(ASK)).kind == "shipped"
 
 
-async def test_a_program_that_never_ends_is_killed_with_all_it_started(tmp_path: Path) -> None:
+@pytest.mark.parametrize("starting", [False, True])
+async def test_a_program_that_never_ends_is_killed_with_all_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, starting: bool
+) -> None:
+    start = asyncio.create_subprocess_exec
+
+    async def start_slowly(*program: str, **how: Any) -> asyncio.subprocess.Process:
+        process = await start(*program, **how)
+        await asyncio.sleep(1)
+        return process
+
+    if starting:
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", start_slowly)
     pid_file = tmp_path / "pid"
     program = write_program(tmp_path / "slow", f"sleep 1000 & echo $! >{pid_file}\nwait")
     asking = asyncio.create_task(engine_help.ask([str(program)], os.environ, patience_s=60))

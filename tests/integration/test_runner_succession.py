@@ -149,7 +149,10 @@ async def test_an_emptied_output_is_followed_without_loss_or_repetition(
     before = len(stored.flood)
     async with succession.running() as successor:
         # Not sooner: real files are emptied at 64 MiB, which no engine writes again before its
-        # runner's successor looks at the size; these few lines it would.
+        # runner's successor looks at the size; these few lines it would. It looks in the first step
+        # of a task that was just made.
+        for _ in range(3):
+            await asyncio.sleep(0)
         process.resume()
         await until(lambda: len(stored.flood) > before + 20)
         assert stored.flood == list(range(len(stored.flood)))

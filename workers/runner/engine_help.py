@@ -28,17 +28,7 @@ async def ask(
 
     It runs in a session of its own, so that whatever it starts ends with it.
     """
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *program,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=dict(environment),
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        raise NoAnswer(f"it cannot be run: {error}") from error
+    process = await _start(program, environment)
     ended = False
     try:
         async with asyncio.timeout(patience_s):
@@ -53,6 +43,31 @@ async def ask(
     if process.returncode:
         raise NoAnswer(f"it ended with code {process.returncode}")
     return output.decode(errors="replace")
+
+
+async def _start(
+    program: Sequence[str], environment: Mapping[str, str]
+) -> asyncio.subprocess.Process:
+    """Start it. Raises `NoAnswer`."""
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *program,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=dict(environment),
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # It runs already, and may have started others: asyncio would kill it alone.
+        with contextlib.suppress(OSError, ValueError):
+            await _kill(await starting)
+        raise
+    except (OSError, ValueError) as error:
+        raise NoAnswer(f"it cannot be run: {error}") from error
 
 
 async def _read(stream: asyncio.StreamReader | None) -> bytes:
