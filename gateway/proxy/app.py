@@ -36,6 +36,7 @@ from gateway.proxy.upstreams import Upstreams
 logger = logging.getLogger(__name__)
 
 _LIGHT = (Action.FORWARD, Action.UPSTREAM)
+"""What waits for engines. All else asks other processes, with time limits, which need a task."""
 
 
 class ProxyApp:
@@ -46,6 +47,7 @@ class ProxyApp:
     """
 
     light = True
+    """Requests run in light tasks (`gateway.light_tasks`)."""
 
     def __init__(
         self,
