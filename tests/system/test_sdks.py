@@ -29,7 +29,7 @@ def sdk_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     presets = directory / "home" / "presets"
     models.mkdir(parents=True)
     presets.mkdir()
-    write_llama(models / f"{CHAT}.gguf")
+    write_llama(models / f"{CHAT}.gguf", ends=False)
     write_bert(models / f"{EMBEDDER}.gguf")
     (presets / "default.ini").write_text(PRESET)
     with running_stack(directory, {}) as stack:
