@@ -126,6 +126,8 @@ class LightTask:
         if self._task is not None:
             return self._task.uncancel()
         self._cancels = max(0, self._cancels - 1)
+        if not self._cancels:
+            self._interrupted = False  # what was taken back before it came, as from Python 3.13 on
         return self._cancels
 
     def step(self) -> None:

@@ -231,6 +231,21 @@ async def test_a_cancellation_from_within_is_raised_at_the_next_wait() -> None:
     assert run.done
 
 
+async def test_a_cancellation_that_was_taken_back_in_time_never_comes() -> None:
+    async def work(run: Run) -> None:
+        run.task.cancel()
+        run.said.append(f"left {run.task.uncancel()}")
+        await run.thing.come()
+        run.said.append("ended")
+
+    run = Run(work)
+    await rounds()
+    run.thing.is_here()
+    await rounds()
+    assert run.said == ["left 0", "ended"]
+    assert run.done
+
+
 async def test_one_that_is_cancelled_before_it_began_never_begins() -> None:
     async def work(run: Run) -> None:
         run.said.append("begun")
