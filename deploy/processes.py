@@ -7,7 +7,6 @@ Processes of other users cannot be read and are never ours.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from common import environment
+from common.processes import environments
 
 _KILL_S = 2.0
 _POLL_S = 0.02
@@ -60,7 +60,7 @@ def foreign_programs(home: Path) -> list[psutil.Process]:
     """Programs of this home under a supervisord that `up` did not start (`llama-proxy render`)."""
     return [
         process
-        for process, tags in _environments()
+        for process, tags in environments()
         if tags.get(environment.HOME) == str(home)
         and "SUPERVISOR_ENABLED" in tags
         and environment.STACK not in tags
@@ -140,21 +140,9 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def _tagged() -> Iterable[tuple[psutil.Process, Mapping[str, str]]]:
-    for process, variables in _environments():
+    for process, variables in environments():
         if environment.STACK in variables or environment.ENGINE in variables:
             yield process, variables
-
-
-def _environments() -> Iterable[tuple[psutil.Process, Mapping[str, str]]]:
-    for process in psutil.process_iter():
-        if process.pid == os.getpid():
-            continue
-        try:
-            variables = process.environ()
-        except (psutil.Error, OSError):
-            # Ended meanwhile, or somebody else's.
-            continue
-        yield process, variables
 
 
 def _signal(process: psutil.Process, send: Callable[[psutil.Process], None]) -> None:

@@ -141,7 +141,8 @@ class Fleet:
     ) -> Model:
         """Have a model loaded (`models:load`); returns when it answers requests.
 
-        Raises `ModelLoadFailed`, `PresetNotFound`, `InvalidRequest` for a runner that is not there.
+        One that answered already may have moved on since: its record says so. Raises
+        `ModelLoadFailed`, `PresetNotFound`, `InvalidRequest` for a runner that is not there.
         """
         accepted = await self.begin_load(
             model_id, on_demand=on_demand, ttl_seconds=ttl_seconds, preset=preset, runner=runner
@@ -150,7 +151,7 @@ class Fleet:
             model = await self._settled(accepted, self._load_limit_s)
         except DeadlineExceeded as error:
             raise ModelLoadFailed(error.message, {"reason": "timeout"}) from None
-        if model is not None and model.status == "loaded":
+        if model is not None and (model.status == "loaded" or accepted.loaded):
             return model
         if model is not None and model.failure is not None:
             raise failed_load(model)

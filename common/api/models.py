@@ -209,10 +209,15 @@ class BeginLoad(Struct, frozen=True):
 
 
 class Accepted(Struct, frozen=True):
-    """The controller's answer to a load or unload: it is under way (or was so already)."""
+    """The controller's answer to a load or unload: it is under way (or was so already).
+
+    `loaded`: the model is loaded, so that nothing had to be begun. What is heard of it later, be it
+    before this answer, was not done to this load.
+    """
 
     id: str
     generation: int
+    loaded: bool = False
 
 
 class ModelStatusChange(Struct, frozen=True):

@@ -49,8 +49,8 @@ class TestLifeOfAnEngine:
         await world.add("qwen")
         await world.client.load("qwen")
         world.runner.restart("qwen")
-        await world.seen("qwen", "loading")
-        assert world.client.model("qwen").reason == "it crashed"
+        await until(lambda: world.client.model("qwen").reason == "it crashed")
+        assert world.status("qwen") == "loading"
         load = world.begin_load("qwen")
         world.runner.become_ready("qwen")
         await world.seen("qwen", "loaded")

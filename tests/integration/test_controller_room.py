@@ -10,6 +10,7 @@ from common.errors import (
     ModelLoadFailed,
     ProxyError,
     ServerError,
+    Unavailable,
 )
 from tests.support.bus import Joiner
 from tests.support.controller_world import MakeWorld, reason, worlds
@@ -217,9 +218,34 @@ class TestRoom:
         world = await make_world(queue_timeout=0.2)
         await world.add("qwen")
         await world.joiner.stop(world.runner.bus)
+        await until(lambda: not world.controller.fleet.runners())
         with pytest.raises(ModelLoadFailed, match="no runner is present on testhost") as caught:
             await world.client.load("qwen")
         assert reason(caught) == "no_room"
+
+    async def test_a_load_outlives_the_runner_that_was_chosen_for_it(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = await make_world()
+        await world.add("qwen")
+        world.runner.refusal = Unavailable("it is stopping")
+        load = world.begin_load("qwen")
+        await until(lambda: world.runner.refused > 1)
+        await world.joiner.stop(world.runner.bus)
+        bus = world.joiner.create("runner-0@testhost", "runner")
+        successor = ScriptedRunner(bus)
+        successor.add_file("qwen")
+        await world.joiner.start(bus)
+        assert (await load).status == "loaded"
+        assert len(successor.started) == 1
+
+    async def test_but_not_for_ever(self, make_world: MakeWorld) -> None:
+        world = await make_world(queue_timeout=0.2)
+        await world.add("qwen")
+        world.runner.refusal = Unavailable("it is stopping")
+        with pytest.raises(ModelLoadFailed, match="it is stopping"):
+            await world.client.load("qwen")
+        assert world.runner.refused > 1
 
     async def test_a_runner_that_comes_takes_the_load_that_waits(
         self, make_world: MakeWorld

@@ -187,6 +187,21 @@ class TestAcquire:
         world.load("two")
         assert (await lease).instance_id == "two"
 
+    async def test_so_is_one_whose_moving_on_overtakes_the_controllers_answer(
+        self, world: World
+    ) -> None:
+        world.controller.add("qwen", status="loaded", instance_id="one")
+        await until(lambda: world.router.models())
+        world.controller.may_answer.clear()
+        lease = world.acquire()
+        await until(lambda: world.controller.asked)
+        world.controller.move("qwen", status="unloading")
+        await until(lambda: [entry.status for entry in world.router.models()] == ["unloading"])
+        world.controller.may_answer.set()
+        await until(lambda: len(world.controller.asked) == 2)
+        world.load("two")
+        assert (await lease).instance_id == "two"
+
     async def test_an_unknown_model_is_not_found_and_nobody_is_asked(self, world: World) -> None:
         await world.fleet.learn(asyncio.Event())
         with pytest.raises(ModelNotFound, match="nothing"):

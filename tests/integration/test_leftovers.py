@@ -77,6 +77,18 @@ def test_only_engines_of_present_runners_are_left_to_be_adopted(left: Leftovers)
     assert left.files() == {"ours", "ours-but-ended"}
 
 
+def test_an_engine_is_ended_whose_pid_another_process_had_before(
+    left: Leftovers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left.engine("no-file")
+    pid = left.engines["no-file"].pid
+    (cached,) = (process for process in psutil.process_iter() if process.pid == pid)
+    # As psutil would have remembered the other one, had this process asked for all earlier.
+    monkeypatch.setattr(cached, "_ident", (pid, 1.0))
+    take_over(left.home, {RUNNER})
+    assert left.alive() == set()
+
+
 def test_only_what_present_runners_will_deliver_stays_of_the_output(left: Leftovers) -> None:
     for instance in ("ours", "other-runners", "no-file"):
         left.output(instance)

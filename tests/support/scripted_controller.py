@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from typing import Any
 
@@ -14,12 +15,17 @@ from common.errors import ProxyError
 
 
 class ScriptedController:
-    """Accepts loads, and publishes models as it is told."""
+    """Accepts loads, and publishes models as it is told.
+
+    Answers are held back while `may_answer` is cleared: its news overtakes them.
+    """
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self.asked: list[BeginLoad] = []
         self.refusal: ProxyError | None = None
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         self._models = bus.table(models.MODEL)
         self._generations = itertools.count(1)
         bus.serve(models.BEGIN_LOAD, self._begin_load)
@@ -44,6 +50,10 @@ class ScriptedController:
         assert model is not None
         self._models.put(model_id, msgspec.structs.replace(model, **fields))
 
+    def move(self, model_id: str, **fields: Any) -> None:
+        """A model's record changes, since something else is done to it now."""
+        self.change(model_id, generation=next(self._generations), **fields)
+
     def remove(self, model_id: str) -> None:
         """A model disappears."""
         self._models.remove(model_id)
@@ -52,10 +62,12 @@ class ScriptedController:
         self.asked.append(request)
         if self.refusal is not None:
             raise self.refusal
-        model = self._models.get(request.id)
-        assert model is not None
-        generation = model.generation
-        if model.status not in ("loaded", "loading"):
-            generation = next(self._generations)
-            self.change(request.id, status="loading", generation=generation)
-        return Accepted(id=request.id, generation=generation)
+        before = self._models.get(request.id)
+        assert before is not None
+        if before.status not in ("loaded", "loading"):
+            self.move(request.id, status="loading")
+        move = self._models.get(request.id)
+        assert move is not None
+        await self.may_answer.wait()
+        loaded = before.status == "loaded"
+        return Accepted(id=request.id, generation=move.generation, loaded=loaded)

@@ -44,6 +44,7 @@ class ScriptedRunner:
         self.busy_slots = 0
         self.ready_at_once = True
         self.refusal: ProxyError | None = None
+        self.refused = 0
         self.answers_before_it_tells = False
         self.may_stop = asyncio.Event()
         self.may_stop.set()
@@ -175,6 +176,7 @@ class ScriptedRunner:
 
     async def _start(self, request: StartInstance) -> Empty:
         if self.refusal is not None:
+            self.refused += 1
             raise self.refusal
         self.started.append(request)
         self._sizes[request.id] = request.size

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from common.processes import environments
 from tests.support.ports import free_ports
 from tests.support.waiting import wait_for
 
@@ -167,14 +168,11 @@ def supervisord(stack: Stack) -> psutil.Process:
 def belonging_to(home: Path) -> list[psutil.Process]:
     """Processes whose environment or command line names this home."""
     return [
-        process
-        for process in psutil.process_iter()
-        if process.pid != os.getpid() and _names(process, str(home))
+        process for process, variables in environments() if _names(process, variables, str(home))
     ]
 
 
-def _names(process: psutil.Process, home: str) -> bool:
-    environment = environment_of(process)
+def _names(process: psutil.Process, environment: Mapping[str, str], home: str) -> bool:
     return (
         home in command_line_of(process)
         or environment.get("LLAMA_PROXY_HOME") == home

@@ -86,7 +86,8 @@ class Models:
         life = self._life(request.id)  # it may have gone meanwhile
         self._desired.settle(request.id)
         generation = life.begin_load(order, insist=request.preset is not None)
-        return Accepted(id=request.id, generation=generation)
+        loaded = life.record.status == "loaded" and life.record.generation == generation
+        return Accepted(id=request.id, generation=generation, loaded=loaded)
 
     async def begin_unload(self, request: UnloadModel) -> Accepted:
         """Answer `models:begin-unload`."""

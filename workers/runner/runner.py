@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
-import psutil
 
 from common import environment
 from common.api import instances
@@ -27,6 +26,7 @@ from common.engine_flags import layers
 from common.engine_flags.catalogue import shipped
 from common.errors import Unavailable
 from common.logging import LINES
+from common.processes import environments
 from workers import draining
 from workers.runner import run_file
 from workers.runner.child import Child
@@ -192,12 +192,8 @@ def _find(run: RunFile, tag_prefix: str) -> Child | None:
     if run.pid is not None and run.started_ticks is not None:
         return Child.adopt(run.pid, run.started_ticks)
     tag = f"{tag_prefix}:{run.instance_id}"
-    for process in psutil.process_iter():
-        try:
-            carries_tag = process.environ().get(environment.ENGINE) == tag
-        except psutil.Error:
-            continue
-        stat = read_stat(process.pid) if carries_tag else None
+    for process, variables in environments():
+        stat = read_stat(process.pid) if variables.get(environment.ENGINE) == tag else None
         if stat is not None:
             return Child.adopt(process.pid, stat.started_at)
     return None
