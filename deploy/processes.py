@@ -122,7 +122,8 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 def wait(processes: Iterable[psutil.Process], timeout_s: float) -> list[psutil.Process]:
     """What still lives after `timeout_s`; returns sooner if that is nothing.
 
-    A zombie counts as gone: in a container its new parent may be one that never reaps.
+    A zombie counts as gone: in a container its new parent may be one that never reaps. Not while
+    other threads of it are still ending: they hold its memory, that of a GPU included.
     """
     deadline = time.monotonic() + timeout_s
     left = [process for process in processes if _lives(process)]
@@ -134,7 +135,9 @@ def wait(processes: Iterable[psutil.Process], timeout_s: float) -> list[psutil.P
 
 def _lives(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        if not process.is_running():
+            return False
+        return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
     except psutil.NoSuchProcess:
         return False
 

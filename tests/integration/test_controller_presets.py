@@ -378,6 +378,7 @@ class TestLoading:
             await client.apply("some", "a", "unknown")
         assert world.statuses("a") == ["unloaded"]
         await client.apply("some")
+        await until(lambda: client.handlers.copy)
         (client.directory / "some.ini").unlink()
         await until(lambda: not client.handlers.copy)
         with pytest.raises(PresetNotFound):

@@ -20,6 +20,7 @@ from deploy.addresses import gateway_url
 from deploy.client import Client
 from deploy.processes import engine_processes, kill, stack_processes
 from tests.support.ports import free_ports
+from tests.support.stack import command_line_of
 from tests.support.waiting import wait_for
 
 PROGRAMS = ("backplane", "runner-0", "gateway")
@@ -93,7 +94,7 @@ class StandInStack:
     def alive(self) -> list[str]:
         """Command lines of all that runs for this home."""
         found = [*stack_processes(self.root), *engine_processes(self.root)]
-        return [" ".join(process.cmdline()) for process in found]
+        return [" ".join(line) for process in found if (line := command_line_of(process))]
 
     def clean(self) -> None:
         """Kill what this object started, and what that started."""
