@@ -91,6 +91,12 @@ class TestFiles:
         other.add_file("qwen")
         await world.joiner.start(bus)
         await world.add("qwen")
+
+        def hosts() -> frozenset[str]:
+            found = world.controller.fleet.file("qwen")
+            return frozenset() if found is None else found.hosts
+
+        await until(lambda: hosts() == {"testhost", "elsewhere"})
         world.runner.remove_file("qwen")
         await until(lambda: world.client.model("qwen").scanner == "runner-0@elsewhere")
         other.remove_file("qwen")

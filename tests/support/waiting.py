@@ -12,7 +12,7 @@ T = TypeVar("T")
 _PAUSE_S = 0.02
 
 
-def wait_for(condition: Callable[[], T], timeout_s: float = 20.0) -> T:
+def wait_for(condition: Callable[[], T], timeout_s: float = 40.0) -> T:
     """The first true result of `condition`; fails the test after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not (result := condition()):
@@ -21,7 +21,7 @@ def wait_for(condition: Callable[[], T], timeout_s: float = 20.0) -> T:
     return result
 
 
-async def until(condition: Callable[[], object], *, timeout_s: float = 10.0) -> None:
+async def until(condition: Callable[[], object], *, timeout_s: float = 20.0) -> None:
     """Return once `condition` is true; fails the test after `timeout_s`."""
     async with asyncio.timeout(timeout_s):
         while not condition():
