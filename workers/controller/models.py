@@ -29,6 +29,9 @@ from workers.controller.room import Room
 from workers.controller.surplus import LIVE, Surplus, by_preference
 
 LEARN_S = 2.0
+SCAN_S = 10.0
+"""How long to wait for runners to come, and for those that are there to have seen their files."""
+
 LEARN_CHECK_S = 0.02
 RUNNER_RETURNS_S = 10.0
 RESTORE_CHECK_S = 0.1
@@ -130,8 +133,10 @@ class Models:
 
         Else one of the first requests might not find its model, or start a second engine for it.
         """
-        for _ in range(round(LEARN_S / LEARN_CHECK_S)):
-            if self._fleet.known():
+        began_s = time.monotonic()
+        while not self._fleet.known():
+            patience_s = SCAN_S if self._fleet.has_runners() else LEARN_S
+            if time.monotonic() > began_s + patience_s:
                 break
             await asyncio.sleep(LEARN_CHECK_S)
         await self._presets.learn()
