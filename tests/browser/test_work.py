@@ -59,6 +59,15 @@ def test_models_are_found_loaded_and_unloaded(page: Page) -> None:
     expect(row(page, "Models", "birch-1b")).to_contain_text("unloaded", timeout=20_000)
 
 
+def test_all_of_a_models_row_fits_on_a_phone(browser: Browser, stack: Stack) -> None:
+    with watched_page(browser, stack.gateway_url, size=PHONE) as (page, _):
+        open_page(page, "Models")
+        birch = row(page, "Models", "birch-1b")
+        expect(birch.get_by_text("unloaded").locator("visible=true")).to_be_in_viewport(ratio=1)
+        button = birch.get_by_role("button", name="Load birch-1b")
+        expect(button).to_be_in_viewport(ratio=1)
+
+
 def test_several_models_at_once(page: Page, stack: Stack) -> None:
     open_page(page, "Models")
     for name in ("birch-1b", ENDLESS):
