@@ -55,6 +55,13 @@ class Snapshot(Struct, frozen=True):
     items: tuple[SnapshotItem, ...]
 
 
+class Told(Struct, frozen=True):
+    """How far a process's streams have come, as in its beats."""
+
+    epoch: int
+    streams: dict[str, int]
+
+
 BEAT = Event(
     "presence:beat",
     Beat,
@@ -76,5 +83,13 @@ SNAPSHOT = Command(
     Snapshot,
     Role.VIEWER,
     "Everything that a stream has told so far.",
+    internal=True,
+)
+TOLD = Command(
+    "stream:told",
+    Empty,
+    Told,
+    Role.VIEWER,
+    "The number of the last event of each stream of the asked process.",
     internal=True,
 )

@@ -15,7 +15,7 @@ import zmq
 import zmq.asyncio
 
 from common.api.base import Change, Command, Empty, Event, Struct
-from common.api.bus import BEAT, PING, SNAPSHOT, Beat, ProcessKind, TakeSnapshot
+from common.api.bus import BEAT, PING, SNAPSHOT, TOLD, Beat, ProcessKind, TakeSnapshot
 from common.bus import wire
 from common.bus.addresses import Addresses
 from common.bus.events import Feeds, Publisher, topic
@@ -48,6 +48,9 @@ SURE_FOR_S = 5.0
 """How long a process that could be reached is not asked again, unless the backplane was away."""
 
 SNAPSHOT_TIMEOUT_S = 10.0
+
+HEAR_S = 2.0
+HEAR_CHECK_S = 0.005
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ class Bus:
         self._doubtful = asyncio.Event()
         """Set where there is a reason to ask whether this process can be reached."""
         self.serve(SNAPSHOT, self._publisher.snapshot)
+        self.serve(TOLD, self._publisher.told)
         self.serve(PING, self._pong)
 
     def serve(self, command: Command[Req, Rep], handler: Handler[Req, Rep]) -> None:
@@ -154,6 +158,23 @@ class Bus:
     ) -> Rep:
         """Ask another process; see `Endpoint.call`."""
         return await self._endpoint.call(target, command, request, timeout_s=timeout_s)
+
+    async def change(
+        self, target: str, command: Command[Req, Rep], request: Req, *, timeout_s: float = 5.0
+    ) -> Rep:
+        """As `call`, of what changes the target's facts: what it told of them is taken in here when
+        this returns, so that whoever asks next is not answered from an older copy.
+
+        Events may be lost, which the next beat heals: they are not waited for beyond `HEAR_S`.
+        """
+        reply = await self.call(target, command, request, timeout_s=timeout_s)
+        with suppress(ProxyError):
+            told = await self.call(target, TOLD, Empty(), timeout_s=HEAR_S)
+            for _ in range(round(HEAR_S / HEAR_CHECK_S)):
+                if self._feeds.have_read(target, told):
+                    break
+                await asyncio.sleep(HEAR_CHECK_S)
+        return reply
 
     @property
     def garbage_frames(self) -> int:

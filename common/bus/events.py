@@ -16,8 +16,8 @@ from typing import Any, Protocol, TypeVar
 import zmq
 import zmq.asyncio
 
-from common.api.base import Event, Struct
-from common.api.bus import Beat, Snapshot, SnapshotItem, TakeSnapshot
+from common.api.base import Empty, Event, Struct
+from common.api.bus import Beat, Snapshot, SnapshotItem, TakeSnapshot, Told
 from common.bus import wire
 from common.bus.security import Credentials
 from common.errors import InvalidRequest
@@ -61,6 +61,10 @@ class Publisher:
     def close(self, linger_ms: int = 0) -> None:
         """Leave; `linger_ms` is how long last words may take."""
         self._socket.close(linger=linger_ms)
+
+    async def told(self, _request: Empty) -> Told:
+        """Answer `stream:told`."""
+        return Told(epoch=self._epoch, streams=self.positions)
 
     @property
     def positions(self) -> dict[str, int]:
@@ -235,6 +239,20 @@ class Feeds:
                 or (beat.epoch == position.epoch and sequence > position.sequence)
             ) and not (position and position.asking):
                 self._start_asking(beat.name, stream)
+
+    def have_read(self, process: str, told: Told) -> bool:
+        """Whether all that a process had told then has been taken in, of what is followed."""
+        return all(
+            self._has_read(process, stream, told.epoch, sequence)
+            for stream, sequence in told.streams.items()
+            if stream in self._readers
+        )
+
+    def _has_read(self, process: str, stream: str, epoch: int, sequence: int) -> bool:
+        position = self._positions.get((process, stream))
+        if position is None or position.asking:
+            return False
+        return (position.epoch, position.sequence) >= (epoch, sequence)
 
     def heal(self, process: str, stream: str, snapshot: Snapshot) -> None:
         """Start again from a snapshot, then apply what was held back and is newer.

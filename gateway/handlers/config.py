@@ -50,7 +50,7 @@ class ConfigHandlers:
 
     async def update(self, request: ConfigChanges) -> UpdatedConfig:
         """Change, write down, and have it hold."""
-        return await self._bus.call(
+        return await self._bus.change(
             CONTROLLER, config.APPLY, _proposed(request), timeout_s=CHANGE_S
         )
 

@@ -18,15 +18,17 @@ Rep = TypeVar("Rep", bound=Struct)
 ANSWER_S = 20.0
 """More than an engine takes to print its help."""
 
-FORWARDED: tuple[Command[Any, Any], ...] = (
+QUESTIONS: tuple[Command[Any, Any], ...] = (
     presets.READ,
-    presets.SAVE,
-    presets.DELETE,
     presets.GET_LLAMA_PARAMS,
     presets.VALIDATE_CONFIG,
+    presets.RESOLVE,
+)
+CHANGES: tuple[Command[Any, Any], ...] = (
+    presets.SAVE,
+    presets.DELETE,
     presets.APPLY,
     presets.RENAME,
-    presets.RESOLVE,
 )
 
 
@@ -45,8 +47,10 @@ class PresetHandlers:
     def register(self, dispatcher: Dispatcher) -> None:
         """Have all commands of the domain answered."""
         dispatcher.register(presets.LIST, self.list)
-        for command in FORWARDED:
-            dispatcher.register(command, self._forward(command))
+        for command in QUESTIONS:
+            dispatcher.register(command, self._ask(command))
+        for command in CHANGES:
+            dispatcher.register(command, self._change(command))
 
     async def list(self, request: ListPresets) -> PresetList:
         """Every preset; before the copy is there, as the controller says."""
@@ -54,8 +58,14 @@ class PresetHandlers:
             return await self._bus.call(CONTROLLER, presets.LIST, request, timeout_s=ANSWER_S)
         return PresetList(presets=tuple(row for _, row in sorted(self.copy.items())))
 
-    def _forward(self, command: Command[Req, Rep]) -> Callable[[Req], Awaitable[Rep]]:
+    def _ask(self, command: Command[Req, Rep]) -> Callable[[Req], Awaitable[Rep]]:
         async def ask(request: Req) -> Rep:
             return await self._bus.call(CONTROLLER, command, request, timeout_s=ANSWER_S)
 
         return ask
+
+    def _change(self, command: Command[Req, Rep]) -> Callable[[Req], Awaitable[Rep]]:
+        async def change(request: Req) -> Rep:
+            return await self._bus.change(CONTROLLER, command, request, timeout_s=ANSWER_S)
+
+        return change

@@ -10,6 +10,7 @@ import pytest
 import zmq
 
 from common.api.base import Change, Command, Event, Role, Struct
+from common.bus import bus as bus_module
 from common.bus import wire
 from common.bus.addresses import Addresses
 from common.bus.bus import Bus, Superseded
@@ -22,7 +23,7 @@ from common.errors import (
     Unavailable,
     UnknownCommand,
 )
-from tests.support.bus import Joiner
+from tests.support.bus import Joiner, hear_late
 from tests.support.waiting import until
 from workers.backplane.backplane import Backplane
 
@@ -228,6 +229,43 @@ async def test_a_successor_replaces_what_its_predecessor_told(joiner: Joiner) ->
 
 def shows(copy: Mirror[Row], rows: dict[str, Row]) -> bool:
     return copy.rows("owner") == rows
+
+
+async def test_who_changes_a_fact_has_heard_of_it_before_the_answer(joiner: Joiner) -> None:
+    owner, reader = joiner.create("owner"), joiner.create("reader")
+    table, copy = owner.table(ROW), reader.mirror(ROW)
+
+    async def put(request: Say) -> Say:
+        table.put("key", Row(text=request.text))
+        return request
+
+    owner.serve(ECHO, put)
+    await joiner.start(owner, reader)
+    hear_late(reader, 0.2)
+    await reader.change("owner", ECHO, Say(text="first"))
+    assert shows(copy, {"key": Row(text="first")})
+    await reader.call("owner", ECHO, Say(text="second"))
+    assert shows(copy, {"key": Row(text="first")})
+    await reader.change("owner", ECHO, Say(text="third"))
+    assert shows(copy, {"key": Row(text="third")})
+
+
+async def test_news_that_do_not_come_hold_no_change_up_for_ever(
+    joiner: Joiner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus_module, "HEAR_S", 0.1)
+    owner, reader = joiner.create("owner"), joiner.create("reader")
+    table, copy = owner.table(ROW), reader.mirror(ROW)
+
+    async def put(request: Say) -> Say:
+        table.put("key", Row(text=request.text))
+        return request
+
+    owner.serve(ECHO, put)
+    await joiner.start(owner, reader)
+    hear_late(reader, 60)
+    assert await reader.change("owner", ECHO, Say(text="first")) == Say(text="first")
+    assert shows(copy, {})
 
 
 async def test_lost_events_are_healed_by_a_snapshot(joiner: Joiner) -> None:

@@ -28,7 +28,7 @@ from common.settings import Settings
 from common.settings_source import load
 from common.settings_values import as_json
 from gateway.handlers.config import ConfigHandlers
-from tests.support.bus import Joiner
+from tests.support.bus import Joiner, hear_late
 from tests.support.full_disk import files_end_at
 from tests.support.ports import free_ports
 from tests.support.waiting import until
@@ -103,6 +103,7 @@ async def test_what_is_configured_is_shown_in_the_shape_of_the_file(make_world: 
 
 async def test_a_change_is_written_and_holds_everywhere(make_world: MakeWorld) -> None:
     world = await make_world()
+    hear_late(world.gateway_bus, 0.2)
     changed: list[tuple[int, int]] = []
     world.gateway_live.on_change(
         lambda before, after: changed.append((before.llama.max_models, after.llama.max_models))
@@ -111,7 +112,6 @@ async def test_a_change_is_written_and_holds_everywhere(make_world: MakeWorld) -
     assert (reply.updated, reply.restart_required, reply.restart) == (True, False, ())
     assert world.path.read_text() == TEXT.replace("= 2", "= 8")
     assert world.live.current.llama.max_models == 8
-    await until(lambda: world.gateway_live.current.llama.max_models == 8)
     assert changed == [(2, 8)]
     assert (await world.shown())["llama"]["maxModels"] == 8
 

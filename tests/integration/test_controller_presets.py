@@ -32,6 +32,8 @@ from common.api.presets import (
 )
 from common.bus import rpc
 from common.bus.bus import Bus
+from common.caller import PROCESS
+from common.dispatch import Dispatcher
 from common.errors import (
     InvalidRequest,
     ModelLoadFailed,
@@ -40,7 +42,7 @@ from common.errors import (
     PresetSaveFailed,
 )
 from gateway.handlers.presets import PresetHandlers
-from tests.support.bus import Joiner
+from tests.support.bus import Joiner, hear_late
 from tests.support.controller_world import MakeWorld, World, reason, worlds
 from tests.support.waiting import until
 
@@ -139,6 +141,25 @@ class TestFiles:
             await client.ask(presets.READ, ReadPreset(filename="small"))
         with pytest.raises(PresetNotFound):
             await client.ask(presets.DELETE, DeletePreset(filename="small"))
+
+    async def test_a_list_shows_what_was_changed_just_now(
+        self, make_world: MakeWorld, make_client: MakeClient
+    ) -> None:
+        await make_world()
+        client = await make_client()
+        dispatcher = Dispatcher()
+        client.handlers.register(dispatcher)
+
+        async def ask(command: Command[Req, Rep], request: Req) -> None:
+            await dispatcher.answer(command.name, lambda _kind: request, PROCESS)
+
+        hear_late(client.bus, 0.2)
+        await ask(presets.SAVE, SavePreset(filename="one", config=dict(SMALL)))
+        assert (await client.listed()).keys() == {"one"}
+        await ask(presets.RENAME, RenamePreset(filename="one", to="two"))
+        assert (await client.listed()).keys() == {"two"}
+        await ask(presets.DELETE, DeletePreset(filename="two"))
+        assert await client.listed() == {}
 
     async def test_what_is_changed_by_hand_is_noticed(
         self, make_world: MakeWorld, make_client: MakeClient

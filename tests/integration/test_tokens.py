@@ -27,7 +27,8 @@ from deploy import token as cli
 from deploy.failure import CommandFailed
 from gateway.auth import Access
 from gateway.fleet import CONTROLLER
-from tests.support.bus import Joiner
+from gateway.handlers.tokens import TokenHandlers
+from tests.support.bus import Joiner, hear_late
 from tests.support.stack import run_cli
 from tests.support.waiting import until
 from workers.backplane.backplane import Backplane
@@ -73,6 +74,21 @@ async def test_every_gateway_hears_of_tokens(joiner: Joiner, tmp_path: Path) -> 
     assert TokenStore(path).tokens() == [early.token]
     named = await one.call(CONTROLLER, tokens.REVOKE, RevokeToken(name=early.token.name))
     assert named.id == early.token.id
+
+
+async def test_a_token_holds_from_the_answer_on_though_the_news_comes_later(
+    joiner: Joiner, tmp_path: Path
+) -> None:
+    owner = await controller(joiner, tmp_path / "tokens.sqlite")
+    bus, access = reader(joiner, "gateway@a")
+    handlers = TokenHandlers(access, bus)
+    await joiner.start(owner, bus)
+    hear_late(bus, 0.2)
+    made = await handlers.create(CreateToken(name="ci", role=Role.VIEWER))
+    caller = access.identify(made.token)
+    assert caller.name == "ci"
+    await handlers.revoke(RevokeToken(id=made.id))
+    assert not access.still(caller)
 
 
 async def test_without_a_controller_what_was_known_goes_on(joiner: Joiner, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from common.api.bus import ProcessKind
 from common.bus.addresses import Addresses
 from common.bus.bus import Bus, Identity
+from common.bus.wire import Publication
 from tests.support.waiting import until
 
 
@@ -47,6 +48,16 @@ class Joiner:
         with suppress(asyncio.CancelledError):
             await task
         bus.close()
+
+
+def hear_late(bus: Bus, delay_s: float) -> None:
+    """From now on events reach a bus so much later than answers do, as on a busy machine."""
+    take = bus._take_event  # nothing else of a real backplane can be told to be slow
+
+    def later(publication: Publication) -> None:
+        asyncio.get_running_loop().call_later(delay_s, take, publication)
+
+    bus._take_event = later  # type: ignore[method-assign]
 
 
 @asynccontextmanager
