@@ -263,6 +263,7 @@ async def test_news_that_do_not_come_hold_no_change_up_for_ever(
 
     owner.serve(ECHO, put)
     await joiner.start(owner, reader)
+    await until(lambda: copy.knows("owner"))
     hear_late(reader, 60)
     assert await reader.change("owner", ECHO, Say(text="first")) == Say(text="first")
     assert shows(copy, {})

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import urllib.error
 import urllib.request
@@ -16,6 +17,7 @@ import pytest
 from deploy.demo_model import write_demo_model
 from tests.support import tiny_gguf
 from tests.support.children import printed, running
+from tests.support.waiting import until
 from workers.runner.child import Child
 from workers.runner.diagnosis import diagnose
 from workers.runner.engine import arguments, environment, find_engine
@@ -59,6 +61,15 @@ async def serving(model: Path, output: Path, **flags: str) -> AsyncIterator[tupl
     async with running(argv, output, env=ENVIRONMENT) as child:
         await wait_until_ready(child, HOST, port, KEY, timeout_s=60)
         yield child, f"http://{HOST}:{port}"
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal (man 5 proc). llama.cpp's threads may answer
+    requests before the interpreter that has started them gets to set its own.
+    """
+    status = Path(f"/proc/{pid}/status").read_text()
+    (mask,) = re.findall(r"^SigCgt:\s+([0-9a-f]+)$", status, re.MULTILINE)
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 async def ends(model: Path, output: Path, *extra: str) -> tuple[int | None, str]:
@@ -153,6 +164,7 @@ async def test_term_ends_it_with_a_stream_open(model: Path, output: Path) -> Non
         head = f"Host: x\r\nAuthorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(f"POST /completion HTTP/1.1\r\n{head}".encode() + body)
         await reader.readuntil(b"data: ")
+        await until(lambda: catches(child.pid, signal.SIGTERM))
         await child.stop(grace_s=20)
         assert child.exit_code == 0
         writer.transport.abort()

@@ -76,10 +76,16 @@ class World:
         self.controller.change(model_id, status="loaded", instance_id=instance_id)
 
     async def loaded(self) -> None:
-        """One model, loaded and known to the router."""
+        """One model, loaded; the router knows it and its engine, and has used it already."""
         self.controller.add("qwen")
         self.load()
-        await until(lambda: [entry.status for entry in self.router.models()] == ["loaded"])
+        await until(self._leases)
+
+    def _leases(self) -> bool:
+        if not self.router.knows("qwen") or (lease := self.router.lease("qwen")) is None:
+            return False
+        lease.release()
+        return True
 
     def set(self, **llama: Any) -> None:
         """These settings hold from now on."""
@@ -390,11 +396,12 @@ class TestTraffic:
         assert before <= traffic.last_used_at <= time.time()
 
     async def test_an_instance_that_nobody_uses_is_not_told(self, world: World) -> None:
-        await world.loaded()
+        world.controller.add("qwen")
+        world.load()
         assert await world.drain() == 0
         world.controller.add("used")
         world.load("two", "used")
-        await until(lambda: "loaded" in [row.status for row in world.router.models()[1:]])
+        await until(lambda: [row.status for row in world.router.models()] == ["loaded"] * 2)
         with await world.router.acquire("used"):
             await until(lambda: list(world.traffic.rows(PROXY)) == ["two"])
 
