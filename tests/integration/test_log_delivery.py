@@ -62,15 +62,16 @@ class LogProcess:
         """From now on nothing can be stored, as on a full disk."""
         assert self._running is not None
         _, store, _ = self._running
-        store.close()
+        self.thread.submit(store.close).result()
 
     async def stop(self) -> None:
         if self._running is not None:
             bus, store, search = self._running
             self._running = None
             await self._joiner.stop(bus)
-            search.close()
-            store.close()
+            # There, since a batch may still be being written.
+            for connection in (search, store):
+                await asyncio.get_running_loop().run_in_executor(self.thread, connection.close)
 
 
 @pytest.fixture

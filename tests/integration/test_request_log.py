@@ -90,8 +90,9 @@ class LogProcess:
             bus, store, search = self._running
             self._running = None
             await self._joiner.stop(bus)
-            search.close()
-            store.close()
+            # There, since a batch may still be being written.
+            for connection in (search, store):
+                await asyncio.get_running_loop().run_in_executor(self.thread, connection.close)
 
 
 class World:
