@@ -211,6 +211,8 @@ class TestCancel:
         load = world.begin_load("qwen")
         unload_again = world.begin_unload("qwen")
         load_again = world.begin_load("qwen")
+        await world.add("other")
+        await world.client.load("other")  # by now all of these have been accepted
         world.runner.may_stop.set()
         assert (await load_again).status == "loaded"
         assert (await unload).status in ("unloaded", "loading", "loaded")
