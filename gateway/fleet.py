@@ -141,8 +141,10 @@ class Fleet:
     ) -> Model:
         """Have a model loaded (`models:load`); returns when it answers requests.
 
-        One that answered already may have moved on since: its record says so. Raises
-        `ModelLoadFailed`, `PresetNotFound`, `InvalidRequest` for a runner that is not there.
+        On demand, one that was loaded already may have moved on when its acceptance is heard: its
+        record says so, and nobody has called this load off.
+
+        Raises `ModelLoadFailed`, `PresetNotFound`, `InvalidRequest` for a runner that is not there.
         """
         accepted = await self.begin_load(
             model_id, on_demand=on_demand, ttl_seconds=ttl_seconds, preset=preset, runner=runner
@@ -151,7 +153,7 @@ class Fleet:
             model = await self._settled(accepted, self._load_limit_s)
         except DeadlineExceeded as error:
             raise ModelLoadFailed(error.message, {"reason": "timeout"}) from None
-        if model is not None and (model.status == "loaded" or accepted.loaded):
+        if model is not None and (model.status == "loaded" or (on_demand and accepted.loaded)):
             return model
         if model is not None and model.failure is not None:
             raise failed_load(model)
