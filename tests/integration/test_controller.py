@@ -64,6 +64,20 @@ class TestLoad:
         assert (await world.client.load("qwen")).status == "loaded"
         assert len(world.runner.started) == 1
 
+    async def test_it_is_said_whether_anything_was_begun(self, make_world: MakeWorld) -> None:
+        world = await make_world()
+        await world.add("qwen")
+        world.runner.ready_at_once = False
+        assert not (await world.client.begin_load("qwen")).loaded
+        await until(lambda: world.runner.started)
+        assert not (await world.client.begin_load("qwen")).loaded
+        world.runner.become_ready("qwen")
+        await world.seen("qwen", "loaded")
+        assert (await world.client.begin_load("qwen")).loaded
+        unloading = await world.client.begin_unload("qwen")
+        loading = await world.client.begin_load("qwen")
+        assert (unloading.loaded, loading.loaded) == (False, False)
+
     async def test_progress_shows_while_it_loads_and_not_after(self, make_world: MakeWorld) -> None:
         world = await make_world()
         await world.add("qwen")
