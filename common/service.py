@@ -64,16 +64,22 @@ class Process:
     handing_over: bool = False
     """A successor will follow: what can outlive this process is to be left as it is."""
     _spawned: set[asyncio.Task[None]] = field(default_factory=set)
+    _leaving: bool = False
     _tasks: asyncio.TaskGroup | None = None
 
     def __post_init__(self) -> None:
         self.live = LiveSettings(self.settings)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run something until it ends or this process leaves. Only while joined."""
+        """Run something until it ends or this process leaves. Only while joined.
+
+        While it leaves, others still tell it things: what is begun for them then ends at once.
+        """
         if self._tasks is None:
             raise RuntimeError("this process has not joined the backplane")
         task = self._tasks.create_task(work, name=name)
+        if self._leaving:
+            task.cancel()
         self._spawned.add(task)
         task.add_done_callback(self._spawned.discard)
         return task
@@ -91,6 +97,7 @@ class Process:
             logger.info("%s starts, pid %d", self.identity.name, os.getpid())
             yield
             logger.info("%s stops", self.identity.name)
+            self._leaving = True
             for task in list(self._spawned):
                 task.cancel()
             await self.delivery.finish()

@@ -23,7 +23,7 @@ from tests.support import fake_llama_server
 from tests.support.bus import Joiner
 from tests.support.fake_llama_server import write_fake_llama_server
 from tests.support.waiting import until
-from workers.runner import engine_help
+from workers import engine_help
 from workers.runner import parameters as runner_parameters
 from workers.runner.engine import Engine, arguments
 from workers.runner.parameters import ParameterSource
@@ -200,6 +200,18 @@ async def test_patience_ends() -> None:
     endless = [sys.executable, "-c", "import signal; signal.pause()"]
     with pytest.raises(engine_help.NoAnswer, match=r"did not end within 0\.1 s"):
         await engine_help.ask(endless, os.environ, patience_s=0.1)
+
+
+async def test_what_leaves_the_programs_session_holds_nobody_up(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    program = write_program(tmp_path / "slow", f"setsid sleep 1000 & echo $! >{pid_file}")
+    async with asyncio.timeout(30):
+        with pytest.raises(engine_help.NoAnswer, match="did not end"):
+            await engine_help.ask([str(program)], os.environ, patience_s=1)
+    sleeper = psutil.Process(int(pid_file.read_text()))
+    sleeper.kill()
+    await until(lambda: has_ended(sleeper))
+    await asyncio.sleep(0.5)  # the end of its output is seen
 
 
 async def test_what_cannot_be_run_says_so(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Controller:
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         if self._stopping:
-            self._failures.append(RuntimeError(f"'{name}' begins while the controller stops"))
+            task.cancel()
         self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task

@@ -19,7 +19,7 @@ import common.engine_flags
 from common.engine_flags import shipped
 from common.engine_flags.help_text import HelpText, parse_help
 from common.engine_flags.shipped import ShippedFlag
-from workers.runner import engine_help
+from workers import engine_help
 from workers.runner.embedded.table import BY_KEY
 
 PATH = Path(common.engine_flags.__file__).parent / shipped.FILE_NAME

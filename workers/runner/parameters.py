@@ -23,7 +23,7 @@ from common.engine_flags.catalogue import shipped as shipped_catalogue
 from common.engine_flags.help_text import parse_help
 from common.engine_flags.reserved import marked
 from common.errors import ModelLoadFailed
-from workers.runner import engine_help
+from workers import engine_help
 from workers.runner.embedded.parameters import embedded_parameters
 from workers.runner.engine import Engine
 

@@ -10,17 +10,16 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
+
+from workers import engine_help
 
 NAME = "llama-server"
 HELP_TIMEOUT_S = 15.0
 """A CUDA build looks for devices first."""
 
-_MAX_HELP_BYTES = 1 << 20
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _TELLING_FLAGS = frozenset({"--model", "--ctx-size", "--n-gpu-layers", "--host", "--port"})
 
@@ -31,9 +30,16 @@ async def problem_of(path: Path, allowed: Iterable[Path], environ: Mapping[str, 
     It is run, with `--help`, once nothing else is wrong.
     """
     problem = await asyncio.to_thread(misplaced, path, list(allowed))
-    if problem is None and not is_llama_server(await _help(path, environ)):
+    if problem is not None:
+        return problem
+    ours_apart = {name: value for name, value in environ.items() if "LLAMA" not in name}
+    try:
+        said = await engine_help.ask([str(path), "--help"], ours_apart, HELP_TIMEOUT_S)
+    except engine_help.NoAnswer as error:
+        return f"a llama-server of llama.cpp, which answers --help; of {path}: {error}"
+    if not is_llama_server(said):
         return f"a llama-server of llama.cpp; {path} --help says nothing of the kind"
-    return problem
+    return None
 
 
 def misplaced(path: Path, allowed: Iterable[Path]) -> str | None:
@@ -71,36 +77,3 @@ def _from(place: Path, root: Path) -> Iterator[Path]:
 def is_llama_server(help_text: str) -> bool:
     """Whether a help text is that of llama.cpp's server: flags that all its versions have."""
     return set(re.findall(r"--[a-z][a-z-]*", help_text)) >= _TELLING_FLAGS
-
-
-async def _help(path: Path, environ: Mapping[str, str]) -> str:
-    """What the program prints for `--help`; as much as it prints in time."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            str(path),
-            "--help",
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={name: value for name, value in environ.items() if "LLAMA" not in name},
-            start_new_session=True,
-        )
-    except OSError:
-        return ""
-    said = bytearray()
-    try:
-        async with asyncio.timeout(HELP_TIMEOUT_S):
-            while process.stdout is not None and len(said) < _MAX_HELP_BYTES:
-                part = await process.stdout.read(65_536)
-                if not part:
-                    break
-                said += part
-    except TimeoutError:
-        pass
-    finally:
-        if process.returncode is None:
-            # With whatever it has started: all of it is in the session that was made for it.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-    return said.decode(errors="replace")

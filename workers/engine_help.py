@@ -15,6 +15,7 @@ PATIENCE_S = 6.0
 for GPUs looks for drivers first."""
 
 _CHUNK = 64 * 1024
+_COLLECT_S = 2.0
 
 
 class NoAnswer(Exception):
@@ -83,10 +84,14 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
     """Kill the program's whole session, and collect what it has written and the program itself.
 
     Only where its output is still open, or it has not been collected: its number is in use then.
+    What has left the session goes on, and may keep the output open: it is not waited for.
     """
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    await process.communicate()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_COLLECT_S):
+            # Not `wait` alone: it ends with the output, which nobody reads then if it is much.
+            await process.communicate()
 
 
 def version_in(text: str) -> str:
