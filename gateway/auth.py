@@ -87,6 +87,14 @@ class Access:
             return not self._by_hash and not self._public
         return caller.token_id in self._ids
 
+    def require(self, caller: Caller) -> None:
+        """Raise `Unauthenticated` where somebody who was let in would not be let in now."""
+        if not self.still(caller):
+            raise Unauthenticated(
+                "the access token of this connection is not valid any more, or it has none and by"
+                " now one is needed; connect again with one"
+            )
+
     def tokens(self) -> list[Token]:
         """All tokens, oldest first. Raises `Unavailable` while they are not known."""
         self._require_known()

@@ -41,7 +41,11 @@ NAMESPACES = ("/", "/llamaproxws")
 MAX_LOGGED_CHARACTERS = 200
 
 EXPEL_AFTER_S = 0.3
-"""Whoever makes the first token loses their own access by it, but not before they have its text."""
+ANSWERS_S = 3.0
+"""Whoever makes the first token loses their own access by it, but not before they have its text:
+what is under way is answered, if that does not take longer."""
+
+ANSWERS_CHECK_S = 0.05
 
 
 class ClientListener(Protocol):
@@ -96,10 +100,18 @@ class Sockets:
         self.outgoing.send_to_all(Told(event, payload))
 
     async def expel(self) -> None:
-        """Disconnect those whose token was revoked, until cancelled."""
+        """Disconnect those whose token was revoked, until cancelled. What they ask from then on is
+        refused already.
+        """
         while True:
             await self._access_changed.wait()
             self._access_changed.clear()
+            for _ in range(round(ANSWERS_S / ANSWERS_CHECK_S)):
+                if not any(
+                    client.in_flight for client in self._clients.without(self._access.still)
+                ):
+                    break
+                await asyncio.sleep(ANSWERS_CHECK_S)
             await asyncio.sleep(EXPEL_AFTER_S)
             for client in self._clients.without(self._access.still):
                 logger.info("client %s ('%s') is disconnected", client.id, client.caller.name)
@@ -150,6 +162,7 @@ class Sockets:
         """The envelope; whether the client asked for it, Socket.IO does not tell us."""
         try:
             with self._clients.request_of(sid) as caller, asked_by(sid):
+                self._access.require(caller)
                 reply = await self._dispatcher.answer(
                     name, lambda kind: _request(payload, kind), caller
                 )

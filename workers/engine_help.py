@@ -14,7 +14,6 @@ PATIENCE_S = 6.0
 """For each of the two; a llama-server prints its help in some milliseconds, but one that is built
 for GPUs looks for drivers first."""
 
-_CHUNK = 64 * 1024
 _COLLECT_S = 2.0
 
 
@@ -22,36 +21,60 @@ class NoAnswer(Exception):
     """The program cannot be run, does not end, or says too much. Says which."""
 
 
+class _Asked(asyncio.SubprocessProtocol):
+    """What a program says; `exited` once it has, `ended` once all of its output has as well."""
+
+    def __init__(self) -> None:
+        self.said = bytearray()
+        self.exited = asyncio.Event()
+        self.ended = asyncio.get_running_loop().create_future()
+
+    def pipe_data_received(self, _fd: int, data: bytes) -> None:
+        if len(self.said) <= LONGEST_HELP:
+            self.said += data
+        elif not self.ended.done():
+            self.ended.set_exception(NoAnswer(f"it prints more than {LONGEST_HELP:,} bytes"))
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
 async def ask(
     program: Sequence[str], environment: Mapping[str, str], patience_s: float = PATIENCE_S
 ) -> str:
     """What a program prints, on both outputs. Raises `NoAnswer`.
 
-    It runs in a session of its own, so that whatever it starts ends with it.
+    It runs in a session of its own, so that whatever it starts ends with it. What leaves that
+    session goes on, and is not waited for.
     """
-    process = await _start(program, environment)
+    transport, asked = await _start(program, environment)
     ended = False
     try:
         async with asyncio.timeout(patience_s):
-            output = await _read(process.stdout)
-            await process.wait()
+            await asked.ended
             ended = True
     except TimeoutError:
         raise NoAnswer(f"it did not end within {patience_s:g} s") from None
     finally:
         if not ended:
-            await _kill(process)
-    if process.returncode:
-        raise NoAnswer(f"it ended with code {process.returncode}")
-    return output.decode(errors="replace")
+            await _kill(transport, asked)
+        transport.close()
+    if transport.get_returncode():
+        raise NoAnswer(f"it ended with code {transport.get_returncode()}")
+    return asked.said.decode(errors="replace")
 
 
 async def _start(
     program: Sequence[str], environment: Mapping[str, str]
-) -> asyncio.subprocess.Process:
+) -> tuple[asyncio.SubprocessTransport, _Asked]:
     """Start it. Raises `NoAnswer`."""
     starting = asyncio.ensure_future(
-        asyncio.create_subprocess_exec(
+        asyncio.get_running_loop().subprocess_exec(
+            _Asked,
             *program,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -65,33 +88,21 @@ async def _start(
     except asyncio.CancelledError:
         # It runs already, and may have started others: asyncio would kill it alone.
         with contextlib.suppress(OSError, ValueError):
-            await _kill(await starting)
+            transport, asked = await starting
+            await _kill(transport, asked)
+            transport.close()
         raise
     except (OSError, ValueError) as error:
         raise NoAnswer(f"it cannot be run: {error}") from error
 
 
-async def _read(stream: asyncio.StreamReader | None) -> bytes:
-    output = bytearray()
-    while stream is not None and (chunk := await stream.read(_CHUNK)):
-        output += chunk
-        if len(output) > LONGEST_HELP:
-            raise NoAnswer(f"it prints more than {LONGEST_HELP:,} bytes")
-    return bytes(output)
-
-
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    """Kill the program's whole session, and collect what it has written and the program itself.
-
-    Only where its output is still open, or it has not been collected: its number is in use then.
-    What has left the session goes on, and may keep the output open: it is not waited for.
-    """
+async def _kill(transport: asyncio.SubprocessTransport, asked: _Asked) -> None:
+    """Kill what is left of the program's session, and collect the program."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(transport.get_pid(), signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_COLLECT_S):
-            # Not `wait` alone: it ends with the output, which nobody reads then if it is much.
-            await process.communicate()
+            await asked.exited.wait()
 
 
 def version_in(text: str) -> str:

@@ -55,7 +55,7 @@ class Snapshot(Struct, frozen=True):
     items: tuple[SnapshotItem, ...]
 
 
-class Told(Struct, frozen=True):
+class StreamsTold(Struct, frozen=True):
     """How far a process's streams have come, as in its beats."""
 
     epoch: int
@@ -88,7 +88,7 @@ SNAPSHOT = Command(
 TOLD = Command(
     "stream:told",
     Empty,
-    Told,
+    StreamsTold,
     Role.VIEWER,
     "The number of the last event of each stream of the asked process.",
     internal=True,

@@ -211,8 +211,8 @@ class BeginLoad(Struct, frozen=True):
 class Accepted(Struct, frozen=True):
     """The controller's answer to a load or unload: it is under way (or was so already).
 
-    `loaded`: the model is loaded, so that nothing had to be begun. What is heard of it later, be it
-    before this answer, was not done to this load.
+    `loaded`: the model was loaded, so that nothing had to be begun. Should it be unloaded at once,
+    and the news of that overtake this answer, then no load was cancelled by it.
     """
 
     id: str

@@ -100,7 +100,8 @@ REVOKE = Command(
     RevokeToken,
     RevokedToken,
     Role.ADMIN,
-    "Make a token worthless; its Socket.IO clients are disconnected within a second.",
+    "Make a token worthless: what its Socket.IO clients ask from then on is refused, and they are"
+    " disconnected within a second, or three where they wait for an answer.",
 )
 TOKEN = Event(
     "tokens:token",

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import zmq
 import zmq.asyncio
 
 from common.api.base import Change, Command, Empty, Event, Struct
-from common.api.bus import BEAT, PING, SNAPSHOT, TOLD, Beat, ProcessKind, TakeSnapshot
+from common.api.bus import BEAT, PING, SNAPSHOT, TOLD, Beat, ProcessKind, StreamsTold, TakeSnapshot
 from common.bus import wire
 from common.bus.addresses import Addresses
 from common.bus.events import Feeds, Publisher, topic
@@ -50,6 +50,8 @@ SURE_FOR_S = 5.0
 SNAPSHOT_TIMEOUT_S = 10.0
 
 HEAR_S = 2.0
+"""How long the news of a change may come after its answer until it counts as lost."""
+
 HEAR_CHECK_S = 0.005
 
 
@@ -160,21 +162,34 @@ class Bus:
         return await self._endpoint.call(target, command, request, timeout_s=timeout_s)
 
     async def change(
-        self, target: str, command: Command[Req, Rep], request: Req, *, timeout_s: float = 5.0
+        self,
+        target: str,
+        command: Command[Req, Rep],
+        request: Req,
+        news: Event[Any],
+        *,
+        timeout_s: float = 5.0,
     ) -> Rep:
-        """As `call`, of what changes the target's facts: what it told of them is taken in here when
-        this returns, so that whoever asks next is not answered from an older copy.
+        """As `call`, of what changes facts that the target tells by `news`: these are taken in here
+        when this returns, so that whoever asks next is not answered from an older copy.
 
         Events may be lost, which the next beat heals: they are not waited for beyond `HEAR_S`.
         """
         reply = await self.call(target, command, request, timeout_s=timeout_s)
-        with suppress(ProxyError):
-            told = await self.call(target, TOLD, Empty(), timeout_s=HEAR_S)
-            for _ in range(round(HEAR_S / HEAR_CHECK_S)):
-                if self._feeds.have_read(target, told):
-                    break
-                await asyncio.sleep(HEAR_CHECK_S)
+        with suppress(ProxyError, TimeoutError):
+            async with asyncio.timeout(HEAR_S):
+                told = await self.call(target, TOLD, Empty())
+                await self._hear(target, news.stream, told)
         return reply
+
+    async def _hear(self, target: str, stream: str, told: StreamsTold) -> None:
+        """Return once that has been taken in. Looked for again and again: events are many, and few
+        wait for one.
+        """
+        while True:
+            if self._feeds.has_read(target, stream, told):
+                return
+            await asyncio.sleep(HEAR_CHECK_S)
 
     @property
     def garbage_frames(self) -> int:

@@ -17,7 +17,7 @@ import zmq
 import zmq.asyncio
 
 from common.api.base import Empty, Event, Struct
-from common.api.bus import Beat, Snapshot, SnapshotItem, TakeSnapshot, Told
+from common.api.bus import Beat, Snapshot, SnapshotItem, StreamsTold, TakeSnapshot
 from common.bus import wire
 from common.bus.security import Credentials
 from common.errors import InvalidRequest
@@ -62,9 +62,9 @@ class Publisher:
         """Leave; `linger_ms` is how long last words may take."""
         self._socket.close(linger=linger_ms)
 
-    async def told(self, _request: Empty) -> Told:
+    async def told(self, _request: Empty) -> StreamsTold:
         """Answer `stream:told`."""
-        return Told(epoch=self._epoch, streams=self.positions)
+        return StreamsTold(epoch=self._epoch, streams=self.positions)
 
     @property
     def positions(self) -> dict[str, int]:
@@ -240,19 +240,13 @@ class Feeds:
             ) and not (position and position.asking):
                 self._start_asking(beat.name, stream)
 
-    def have_read(self, process: str, told: Told) -> bool:
-        """Whether all that a process had told then has been taken in, of what is followed."""
-        return all(
-            self._has_read(process, stream, told.epoch, sequence)
-            for stream, sequence in told.streams.items()
-            if stream in self._readers
-        )
-
-    def _has_read(self, process: str, stream: str, epoch: int, sequence: int) -> bool:
+    def has_read(self, process: str, stream: str, told: StreamsTold) -> bool:
+        """Whether what a process had told then in a stream has been taken in."""
         position = self._positions.get((process, stream))
         if position is None or position.asking:
             return False
-        return (position.epoch, position.sequence) >= (epoch, sequence)
+        reached = (position.epoch, position.sequence)
+        return reached >= (told.epoch, told.streams.get(stream, 0))
 
     def heal(self, process: str, stream: str, snapshot: Snapshot) -> None:
         """Start again from a snapshot, then apply what was held back and is newer.

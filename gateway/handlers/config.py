@@ -51,7 +51,7 @@ class ConfigHandlers:
     async def update(self, request: ConfigChanges) -> UpdatedConfig:
         """Change, write down, and have it hold."""
         return await self._bus.change(
-            CONTROLLER, config.APPLY, _proposed(request), timeout_s=CHANGE_S
+            CONTROLLER, config.APPLY, _proposed(request), config.SETTINGS, timeout_s=CHANGE_S
         )
 
     async def validate(self, request: ConfigChanges) -> CheckedConfig:

@@ -66,6 +66,8 @@ class PresetHandlers:
 
     def _change(self, command: Command[Req, Rep]) -> Callable[[Req], Awaitable[Rep]]:
         async def change(request: Req) -> Rep:
-            return await self._bus.change(CONTROLLER, command, request, timeout_s=ANSWER_S)
+            return await self._bus.change(
+                CONTROLLER, command, request, presets.PRESET, timeout_s=ANSWER_S
+            )
 
         return change

@@ -45,8 +45,8 @@ class TokenHandlers:
 
     async def create(self, request: CreateToken) -> CreatedToken:
         """Make one."""
-        return await self._bus.change(CONTROLLER, tokens.CREATE, request)
+        return await self._bus.change(CONTROLLER, tokens.CREATE, request, tokens.TOKEN)
 
     async def revoke(self, request: RevokeToken) -> RevokedToken:
         """Make one worthless."""
-        return await self._bus.change(CONTROLLER, tokens.REVOKE, request)
+        return await self._bus.change(CONTROLLER, tokens.REVOKE, request, tokens.TOKEN)

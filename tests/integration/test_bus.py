@@ -41,6 +41,9 @@ ECHO = Command("test:echo", Say, Say, Role.VIEWER, "Echo.", internal=True)
 ROW = Event("test:row", Change[Row], "A row.", stream="test", internal=True)
 
 
+OTHER_ROW = Event("test:other", Change[Row], "Another row.", stream="other", internal=True)
+
+
 async def echo(request: Say) -> Say:
     return request
 
@@ -241,13 +244,33 @@ async def test_who_changes_a_fact_has_heard_of_it_before_the_answer(joiner: Join
 
     owner.serve(ECHO, put)
     await joiner.start(owner, reader)
-    hear_late(reader, 0.2)
-    await reader.change("owner", ECHO, Say(text="first"))
+    hear_late(reader, 1)
+    await reader.change("owner", ECHO, Say(text="first"), ROW)
     assert shows(copy, {"key": Row(text="first")})
     await reader.call("owner", ECHO, Say(text="second"))
     assert shows(copy, {"key": Row(text="first")})
-    await reader.change("owner", ECHO, Say(text="third"))
+    await reader.change("owner", ECHO, Say(text="third"), ROW)
     assert shows(copy, {"key": Row(text="third")})
+
+
+async def test_no_other_stream_holds_a_change_up(
+    joiner: Joiner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus_module, "HEAR_S", 60)
+    owner, reader = joiner.create("owner"), joiner.create("reader")
+    table = owner.table(ROW)
+    owner.table(OTHER_ROW, asyncio.Event())  # of which nothing is known yet
+    copy, _ = reader.mirror(ROW), reader.mirror(OTHER_ROW)
+
+    async def put(request: Say) -> Say:
+        table.put("key", Row(text=request.text))
+        return request
+
+    owner.serve(ECHO, put)
+    await joiner.start(owner, reader)
+    async with asyncio.timeout(30):
+        await reader.change("owner", ECHO, Say(text="first"), ROW)
+    assert shows(copy, {"key": Row(text="first")})
 
 
 async def test_news_that_do_not_come_hold_no_change_up_for_ever(
@@ -265,7 +288,7 @@ async def test_news_that_do_not_come_hold_no_change_up_for_ever(
     await joiner.start(owner, reader)
     await until(lambda: copy.knows("owner"))
     hear_late(reader, 60)
-    assert await reader.change("owner", ECHO, Say(text="first")) == Say(text="first")
+    assert await reader.change("owner", ECHO, Say(text="first"), ROW) == Say(text="first")
     assert shows(copy, {})
 
 

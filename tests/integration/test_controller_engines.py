@@ -14,7 +14,6 @@ from tests.support.bus import Joiner
 from tests.support.controller_world import MakeWorld, worlds
 from tests.support.scripted_runner import GIB, ScriptedRunner
 from tests.support.waiting import until
-from workers.controller import models as models_module
 from workers.controller import surplus
 
 
@@ -239,20 +238,6 @@ class TestWithoutFile:
 
 
 class TestRestart:
-    async def test_no_model_is_called_unknown_while_a_runner_still_looks_for_files(
-        self, make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(models_module, "LEARN_S", 0.1)
-        world = await make_world()
-        await world.add("qwen")
-        world.runner.files_known.clear()
-        await world.replace_controller()
-        load = world.begin_load("qwen")
-        await asyncio.sleep(0.5)
-        assert not load.done()
-        world.runner.files_known.set()
-        assert (await load).status == "loaded"
-
     async def test_a_new_controller_adopts_what_runs(self, make_world: MakeWorld) -> None:
         world = await make_world()
         await world.add("qwen", "other")

@@ -474,9 +474,13 @@ class TestLoading:
         (client.directory / "two.ini").rename(client.directory / "default.ini")
         await world.start_controller()
         await until(lambda: len(world.runner.started) == 3)
-        await world.seen("b", "loaded")
-        assert world.client.model("a").preset == "one"
-        assert world.client.model("b").preset == "default"
+
+        def loaded_with(model_id: str) -> str | None:
+            model = world.client.find(model_id)
+            return model.preset if model is not None and model.status == "loaded" else None
+
+        await until(lambda: loaded_with("b") == "default")
+        assert loaded_with("a") == "one"
         assert world.runner.started[-1].flags == {"seed": "3"}
 
     async def test_a_preset_may_have_models_loaded_at_the_start(

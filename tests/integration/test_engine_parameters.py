@@ -22,6 +22,7 @@ from common.errors import ModelLoadFailed
 from tests.support import fake_llama_server
 from tests.support.bus import Joiner
 from tests.support.fake_llama_server import write_fake_llama_server
+from tests.support.loops import on_both_loops
 from tests.support.waiting import until
 from workers import engine_help
 from workers.runner import parameters as runner_parameters
@@ -167,15 +168,16 @@ async def test_a_setting_that_names_no_program_gets_the_shipped_catalogue(tmp_pa
 async def test_a_program_that_never_ends_is_killed_with_all_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, starting: bool
 ) -> None:
-    start = asyncio.create_subprocess_exec
+    loop = asyncio.get_running_loop()
+    start = loop.subprocess_exec
 
-    async def start_slowly(*program: str, **how: Any) -> asyncio.subprocess.Process:
-        process = await start(*program, **how)
+    async def start_slowly(*program: Any, **how: Any) -> Any:
+        started = await start(*program, **how)
         await asyncio.sleep(1)
-        return process
+        return started
 
     if starting:
-        monkeypatch.setattr(asyncio, "create_subprocess_exec", start_slowly)
+        monkeypatch.setattr(loop, "subprocess_exec", start_slowly)
     pid_file = tmp_path / "pid"
     program = write_program(tmp_path / "slow", f"sleep 1000 & echo $! >{pid_file}\nwait")
     asking = asyncio.create_task(engine_help.ask([str(program)], os.environ, patience_s=60))
@@ -196,24 +198,40 @@ def has_ended(process: psutil.Process) -> bool:
     return status == psutil.STATUS_ZOMBIE
 
 
+@on_both_loops
 async def test_patience_ends() -> None:
     endless = [sys.executable, "-c", "import signal; signal.pause()"]
     with pytest.raises(engine_help.NoAnswer, match=r"did not end within 0\.1 s"):
         await engine_help.ask(endless, os.environ, patience_s=0.1)
 
 
+@on_both_loops
 async def test_what_leaves_the_programs_session_holds_nobody_up(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     program = write_program(tmp_path / "slow", f"setsid sleep 1000 & echo $! >{pid_file}")
     async with asyncio.timeout(30):
         with pytest.raises(engine_help.NoAnswer, match="did not end"):
-            await engine_help.ask([str(program)], os.environ, patience_s=1)
-    sleeper = psutil.Process(int(pid_file.read_text()))
-    sleeper.kill()
-    await until(lambda: has_ended(sleeper))
-    await asyncio.sleep(0.5)  # the end of its output is seen
+            await engine_help.ask([str(program)], os.environ, patience_s=5)
+    psutil.Process(int(pid_file.read_text())).kill()
 
 
+@on_both_loops
+async def test_what_a_program_says_on_both_outputs_is_heard(tmp_path: Path) -> None:
+    program = write_program(tmp_path / "both", "echo one; echo two >&2")
+    assert await engine_help.ask([str(program)], os.environ, patience_s=60) == "one\ntwo\n"
+
+
+@on_both_loops
+async def test_a_program_that_prints_without_end_is_killed(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    program = write_program(tmp_path / "endless", f"echo $$ >{pid_file}; exec yes")
+    with pytest.raises(engine_help.NoAnswer, match="prints more than"):
+        await engine_help.ask([str(program)], os.environ, patience_s=60)
+    pid = int(pid_file.read_text())
+    await until(lambda: not psutil.pid_exists(pid))
+
+
+@on_both_loops
 async def test_what_cannot_be_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(engine_help.NoAnswer, match="cannot be run"):
         await engine_help.ask([str(tmp_path)], {})

@@ -12,10 +12,12 @@ import pytest
 from common.api import models, tokens
 from common.api.base import Command, Role
 from common.api.catalog import COMMANDS
+from common.api.tokens import CreatedToken, CreateToken
 from common.bus.bus import Bus
 from common.caller import EVERYBODY, LOCAL, Caller, current
 from common.dispatch import Dispatcher
 from common.errors import ProxyError
+from gateway import sockets
 from gateway.auth import Access
 from gateway.handlers.tokens import TokenHandlers
 from tests.support.access import SECRETS, TokenTable, access_with, everyone, token
@@ -165,8 +167,7 @@ async def test_the_revoked_are_disconnected_and_others_stay(namespace: str) -> N
         socketio_caller(running.address, "lap_a", namespace=namespace) as leaving,
     ):
         table.tell(viewer)
-        async with asyncio.timeout(1):
-            await leaving.disconnected()
+        await leaving.disconnected()
         assert (await staying.ask(models.LIST.name, {}))["error"]["code"] == "TOLD"
         with pytest.raises(Refused):
             await who(running, "lap_a")
@@ -179,6 +180,51 @@ async def test_the_first_token_ends_the_time_when_everybody_was_admin() -> None:
     async with gateway(access) as running, socketio_caller(running.address) as early:
         table.tell(*everyone())
         await early.disconnected()
+
+
+async def test_what_the_last_to_have_access_wait_for_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sockets, "EXPEL_AFTER_S", 0.0)
+    table = TokenTable()
+    access = Access(table.mirror, public=False)
+    table.tell()
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def make(_request: CreateToken) -> CreatedToken:
+        asked.set()
+        await answer.wait()
+        return CreatedToken(
+            id="id-a", name="a", role=Role.ADMIN, created_at="", token=SECRETS[Role.ADMIN]
+        )
+
+    dispatcher = dispatcher_for([models.LIST])
+    dispatcher.register(tokens.CREATE, make)
+    async with (
+        gateway_serving(access, dispatcher) as running,
+        socketio_caller(running.address) as early,
+    ):
+        request = {"name": "a", "role": "admin"}
+        making = asyncio.create_task(early.ask(tokens.CREATE.name, request))
+        await asked.wait()
+        table.tell(*everyone())
+        await asyncio.sleep(0.5)
+        answer.set()
+        assert (await making)["data"]["token"] == SECRETS[Role.ADMIN]
+        await early.disconnected()
+
+
+async def test_what_is_asked_without_access_is_refused_before_the_connection_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sockets, "EXPEL_AFTER_S", 60.0)
+    table = TokenTable()
+    access = Access(table.mirror, public=False)
+    table.tell()
+    async with gateway(access) as running, socketio_caller(running.address) as early:
+        assert (await early.ask(models.LIST.name, {}))["error"]["code"] == "TOLD"
+        table.tell(*everyone())
+        assert (await early.ask(models.LIST.name, {}))["error"]["code"] == "UNAUTHENTICATED"
 
 
 async def test_a_revoked_client_that_stays_is_not_answered() -> None:

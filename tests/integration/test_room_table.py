@@ -41,6 +41,24 @@ async def room(
         await running
 
 
+async def test_a_runner_that_stops_has_no_room_and_says_why(
+    room: tuple[RoomTable, Mirror[instances.RunnerState]],
+) -> None:
+    table, mirror = room
+    await until(lambda: mirror.find(RUNNER))
+    before = mirror.find(RUNNER)
+    assert before is not None
+    assert before.problem is None
+    table.stop()
+    await until(lambda: mirror.find(RUNNER) != before)
+    after = mirror.find(RUNNER)
+    assert after is not None
+    assert (after.memory_free, after.problem) == (0, "it is stopping")
+    assert after.memory_total == before.memory_total
+    await table.tell()
+    assert mirror.find(RUNNER) == after
+
+
 async def test_a_gpu_that_goes_takes_the_room_of_the_whole_runner(
     room: tuple[RoomTable, Mirror[instances.RunnerState]],
     library: FakeNvml,

@@ -31,8 +31,7 @@ class ScriptedRunner:
 
     An engine is ready at once, unless `ready_at_once` is off; `may_stop` holds stops back while it
     is cleared. With `measures` engines take and free memory; the room is told before the engine's
-    own row changes. `answers_before_it_tells`: its answers to stops overtake its news. While
-    `files_known` is cleared it is still looking for its files.
+    own row changes. `answers_before_it_tells`: its answers to stops overtake its news.
     """
 
     def __init__(
@@ -55,9 +54,7 @@ class ScriptedRunner:
         self._held: dict[str, int] = {}
         self._rows = bus.table(instances.INSTANCE)
         self._room = bus.table(instances.RUNNER)
-        self.files_known = asyncio.Event()
-        self.files_known.set()
-        self._files = bus.table(inventory.FILE, self.files_known) if files else None
+        self._files = bus.table(inventory.FILE) if files else None
         bus.serve(instances.START, self._start)
         bus.serve(instances.STOP, self._stop)
         bus.serve(instances.SLOTS, self._slots)

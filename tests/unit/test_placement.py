@@ -338,6 +338,17 @@ def test_who_is_refused_is_told_of_a_runner_that_can_start_nothing() -> None:
     assert decide(FleetView([ill, healthy], [], 4), wish) == Start("gpu-1")
 
 
+def test_nothing_is_evicted_for_a_runner_that_can_start_nothing() -> None:
+    stopping = RunnerView("gpu-0", "host", 0, 24 * GIB, problem="it is stopping")
+    wish = Wish("wanted", 10 * GIB, frozenset({"host"}))
+    idle = occupant("a", "idle", gib=20)
+    waiting = decide(FleetView([stopping], [idle], 4), wish)
+    assert isinstance(waiting, Wait)
+    assert waiting.reason.endswith("gpu-0 can start no engine: it is stopping")
+    small = RunnerView("gpu-1", "host", 12 * GIB, 12 * GIB)
+    assert decide(FleetView([stopping, small], [idle], 4), wish) == Start("gpu-1")
+
+
 @pytest.mark.parametrize("gib", [24, 25])
 def test_what_never_fits_is_refused(gib: int) -> None:
     decision = decided(occupant("a", "busy"), gib=gib, free_gib=14)

@@ -7,6 +7,7 @@ import psutil
 
 from deploy.processes import wait
 from tests.support.waiting import wait_for
+from workers.runner.proc import read_stat
 
 LEADER_ENDS = """
 import ctypes, threading, time
@@ -26,6 +27,9 @@ def test_a_process_lives_until_its_last_thread_has_ended() -> None:
             process = psutil.Process(child.pid)
             wait_for(lambda: is_zombie(process))
             assert wait([process], 0.1) == [process]
+            stat = read_stat(child.pid)
+            assert stat is not None
+            assert not stat.is_zombie
         finally:
             child.kill()
 
@@ -35,3 +39,6 @@ def test_a_zombie_without_threads_has_ended() -> None:
         process = psutil.Process(child.pid)
         wait_for(lambda: is_zombie(process))
         assert wait([process], 0.1) == []
+        stat = read_stat(child.pid)
+        assert stat is not None
+        assert stat.is_zombie

@@ -9,7 +9,7 @@ import time
 from common.api import instances
 from common.api.instances import AskSlots, StartInstance, StopInstance
 from common.bus.bus import Bus
-from common.errors import ProxyError
+from common.errors import ProxyError, Unavailable
 from common.live_settings import LiveSettings
 from workers import draining
 from workers.draining import REPLY_MARGIN_S
@@ -17,6 +17,8 @@ from workers.draining import REPLY_MARGIN_S
 logger = logging.getLogger(__name__)
 
 SLOTS_CHECK_S = 0.05
+RUNNER_RETURNS_S = 10.0
+RUNNER_CHECK_S = 0.1
 
 
 class Engines:
@@ -38,7 +40,11 @@ class Engines:
         flags: dict[str, str],
         preset: str | None,
     ) -> None:
-        """Have an engine started; what becomes of it arrives in the table of instances."""
+        """Have an engine started; what becomes of it arrives in the table of instances.
+
+        A runner that is being restarted is waited for. However often one start is asked for, it is
+        carried out once, also where the predecessor did and could not say so any more.
+        """
         request = StartInstance(
             id=instance_id,
             model_id=model_id,
@@ -48,7 +54,16 @@ class Engines:
             flags=flags,
             preset=preset,
         )
-        await self._bus.call(runner, instances.START, request)
+        patience_ends = time.monotonic() + RUNNER_RETURNS_S
+        while True:
+            try:
+                await self._bus.call(runner, instances.START, request)
+            except Unavailable:
+                if time.monotonic() > patience_ends:
+                    raise
+                await asyncio.sleep(RUNNER_CHECK_S)
+            else:
+                return
 
     async def stop(self, runner: str, instance_id: str) -> None:
         """Have an engine stopped; returns when it has ended."""

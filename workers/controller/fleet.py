@@ -74,10 +74,6 @@ class Fleet:
     def _states(self) -> list[RunnerState]:
         return [state for _, _, state in self._runners.items()]
 
-    def has_runners(self) -> bool:
-        """Whether any runner is present, whatever it has told."""
-        return bool(self._bus.present("runner"))
-
     def known(self) -> bool:
         """Whether runners are present and all of them have told their files and engines."""
         runners = self._bus.present("runner")

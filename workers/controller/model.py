@@ -20,7 +20,7 @@ import msgspec
 from common import timestamps
 from common.api.instances import Instance
 from common.api.models import Failure, Model
-from common.errors import ModelLoadFailed, ModelUnloadFailed, ProxyError, Unavailable
+from common.errors import ModelLoadFailed, ModelUnloadFailed, ProxyError
 from common.live_settings import LiveSettings
 from workers.controller.engine_sight import EngineSight
 from workers.controller.engines import Engines
@@ -45,8 +45,6 @@ logger = logging.getLogger(__name__)
 
 OUT_OF_MEMORY = "out_of_memory"
 READY_MARGIN_S = 5.0  # the runner gives up first, and knows why
-RUNNER_LEAVES_S = 0.1
-"""The pause between two attempts to start an engine on a runner that takes none any more."""
 
 
 class ModelLife:
@@ -276,34 +274,18 @@ class ModelLife:
         preset, runner = self.order.preset, self.order.runner
         flags = await self._presets.flags(self.record.id, preset, found.scanner)
         wish = Wish(self.record.id, needed_bytes(found.file.size), found.hosts, runner)
+        await self._room.obtain(wish, lambda runner: self._take_place(runner, wish))
         try:
-            await self._start_in(wish, found, preset, flags)
+            await self._start(found, preset, flags)
         except ModelLoadFailed as error:
-            place, self.place = self.place, None
-            if place is None or (error.details or {}).get("reason") != OUT_OF_MEMORY:
+            runner, self.place = self._held_place().runner, None
+            if (error.details or {}).get("reason") != OUT_OF_MEMORY:
                 raise
-            if not await self._relieve(place.runner):
+            if not await self._relieve(runner):
                 raise
             logger.info("%s: out of memory; tried again with one model less", self.record.id)
-            await self._start_in(wish, found, preset, flags)
-
-    async def _start_in(
-        self, wish: Wish, found: FoundFile, preset: str | None, flags: dict[str, str]
-    ) -> None:
-        """A runner that leaves after it was chosen is not the last word: there may be another."""
-        patience_ends = time.monotonic() + self._live.current.llama.queue_timeout
-        while True:
             await self._room.obtain(wish, lambda runner: self._take_place(runner, wish))
-            try:
-                await self._start(found, preset, flags)
-            except Unavailable as error:
-                if time.monotonic() > patience_ends:
-                    raise
-                logger.info("%s waits for a place again: %s", self.record.id, error.message)
-                self.place = None
-                await asyncio.sleep(RUNNER_LEAVES_S)
-            else:
-                return
+            await self._start(found, preset, flags)
 
     async def _follow_adopted(self) -> None:
         """An engine that runs already: a predecessor of this controller had it started."""

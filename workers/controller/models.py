@@ -17,7 +17,7 @@ from common.errors import ModelNotFound
 from common.live_settings import LiveSettings
 from workers.controller.desired import Desired, Wanted
 from workers.controller.disuse import Disuse
-from workers.controller.engines import Engines
+from workers.controller.engines import RUNNER_RETURNS_S, Engines
 from workers.controller.fleet import Fleet
 from workers.controller.model import ModelLife
 from workers.controller.moves import Spawn
@@ -29,11 +29,7 @@ from workers.controller.room import Room
 from workers.controller.surplus import LIVE, Surplus, by_preference
 
 LEARN_S = 2.0
-SCAN_S = 10.0
-"""How long to wait for runners to come, and for those that are there to have seen their files."""
-
 LEARN_CHECK_S = 0.02
-RUNNER_RETURNS_S = 10.0
 RESTORE_CHECK_S = 0.1
 
 
@@ -133,10 +129,8 @@ class Models:
 
         Else one of the first requests might not find its model, or start a second engine for it.
         """
-        began_s = time.monotonic()
-        while not self._fleet.known():
-            patience_s = SCAN_S if self._fleet.has_runners() else LEARN_S
-            if time.monotonic() > began_s + patience_s:
+        for _ in range(round(LEARN_S / LEARN_CHECK_S)):
+            if self._fleet.known():
                 break
             await asyncio.sleep(LEARN_CHECK_S)
         await self._presets.learn()

@@ -137,7 +137,9 @@ def decide(fleet: FleetView, wish: Wish, promised: Iterable[str] = ()) -> Decisi
             + _problems(candidates)
         )
     kept_free = frozenset(promised)
-    open_to_us = [runner for runner in candidates if runner.name not in kept_free]
+    open_to_us = [
+        runner for runner in candidates if runner.name not in kept_free and runner.problem is None
+    ]
     plans = [_plan(fleet, wish, runner) for runner in open_to_us]
     starts = [plan for plan in plans if isinstance(plan, _Fits)]
     if starts:

@@ -56,6 +56,7 @@ async def work(process: service.Process) -> None:
         process.spawn(room.run(), "room")
         process.spawn(files.run(), "files")
         await process.stopping.wait()
+        room.stop()
         await (runner.release_all() if process.handing_over else runner.stop_all())
 
 

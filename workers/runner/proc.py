@@ -15,12 +15,15 @@ class ProcessStat:
 
     state: str
     parent_pid: int
+    threads: int
     started_at: int
 
     @property
     def is_zombie(self) -> bool:
-        """Ended, but not yet reaped by its parent."""
-        return self.state == "Z"
+        """Ended, but not yet reaped by its parent. Not while other threads of it are still ending:
+        they hold its memory.
+        """
+        return self.state == "Z" and self.threads <= 1
 
 
 def read_stat(pid: int) -> ProcessStat | None:
@@ -31,7 +34,12 @@ def read_stat(pid: int) -> ProcessStat | None:
         return None
     # The second field is the program's name in parentheses and may itself hold any of them.
     fields = text.rpartition(")")[2].split()
-    return ProcessStat(state=fields[0], parent_pid=int(fields[1]), started_at=int(fields[19]))
+    return ProcessStat(
+        state=fields[0],
+        parent_pid=int(fields[1]),
+        threads=int(fields[17]),
+        started_at=int(fields[19]),
+    )
 
 
 def family(pid: int) -> Iterator[int]:

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Collection
 
+import msgspec
+
 from common.api import instances
 from common.api.instances import RunnerState
 from common.bus.bus import Bus
@@ -30,6 +32,19 @@ class RoomTable:
         self._nvml = nvml
         self._table = bus.table(instances.RUNNER)
         self._missing: str | None = None
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Say that no engine is started here any more: loads look for another place, or wait."""
+        self._stopping = True
+        told = self._table.get(self._name)
+        if told is not None:
+            self._table.put(self._name, self._as_told(told))
+
+    def _as_told(self, state: RunnerState) -> RunnerState:
+        if not self._stopping:
+            return state
+        return msgspec.structs.replace(state, memory_free=0, problem="it is stopping")
 
     async def tell(self) -> None:
         """Measure and tell at once: an engine has taken or freed memory.
@@ -79,7 +94,7 @@ class RoomTable:
         elif problem is None and self._missing is not None:
             logger.info("all GPUs are there again")
         self._missing = problem
-        return state
+        return self._as_told(state)
 
 
 def _differs(told: RunnerState, state: RunnerState) -> bool:

@@ -32,11 +32,11 @@ async def problem_of(path: Path, allowed: Iterable[Path], environ: Mapping[str, 
     problem = await asyncio.to_thread(misplaced, path, list(allowed))
     if problem is not None:
         return problem
-    ours_apart = {name: value for name, value in environ.items() if "LLAMA" not in name}
+    without_ours = {name: value for name, value in environ.items() if "LLAMA" not in name}
     try:
-        said = await engine_help.ask([str(path), "--help"], ours_apart, HELP_TIMEOUT_S)
+        said = await engine_help.ask([str(path), "--help"], without_ours, HELP_TIMEOUT_S)
     except engine_help.NoAnswer as error:
-        return f"a llama-server of llama.cpp, which answers --help; of {path}: {error}"
+        return f"a llama-server of llama.cpp; {path} --help: {error}"
     if not is_llama_server(said):
         return f"a llama-server of llama.cpp; {path} --help says nothing of the kind"
     return None

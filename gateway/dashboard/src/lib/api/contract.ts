@@ -916,7 +916,7 @@ export interface Commands {
   "tokens:list": { request: ListTokens; reply: TokenList };
   /** Make an access token; shown once. */
   "tokens:create": { request: CreateToken; reply: CreatedToken };
-  /** Make a token worthless; its Socket.IO clients are disconnected within a second. */
+  /** Make a token worthless: what its Socket.IO clients ask from then on is refused, and they are disconnected within a second, or three where they wait for an answer. */
   "tokens:revoke": { request: RevokeToken; reply: RevokedToken };
   /** The configuration. */
   "config:get": { request: GetConfig; reply: Configuration };
