@@ -439,7 +439,7 @@ class TestLoading:
     async def test_a_load_during_an_eviction_that_is_given_up(
         self, make_world: MakeWorld, make_client: MakeClient, named: str | None
     ) -> None:
-        world = await make_world(max_models=1, drain_timeout_seconds=0.2, queue_timeout=0.3)
+        world = await make_world(max_models=1, drain_timeout_seconds=0.2, queue_timeout=2)
         await world.add("a", "b")
         client = await make_client()
         for name in ("one", "two"):

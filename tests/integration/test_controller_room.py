@@ -78,7 +78,7 @@ class TestRoom:
         self, make_world: MakeWorld
     ) -> None:
         # A proxy that is stopped is not present, and has streams under way nevertheless.
-        world = await make_world(max_models=1, drain_timeout_seconds=0.1, queue_timeout=0.3)
+        world = await make_world(max_models=1, drain_timeout_seconds=0.5, queue_timeout=2)
         await world.add("a", "b")
         await world.client.load("a")
         world.runner.busy_slots = 1
@@ -159,7 +159,7 @@ class TestRoom:
         assert [start.model_id for start in world.runner.started] == ["busy", "first", "second"]
 
     async def test_a_model_that_does_not_drain_stays_loaded(self, make_world: MakeWorld) -> None:
-        world = await make_world(max_models=1, drain_timeout_seconds=0.1, queue_timeout=0.4)
+        world = await make_world(max_models=1, drain_timeout_seconds=0.1, queue_timeout=2)
         await world.add("a", "b")
         await world.client.load("a")
         instance_id = world.instance_of("a")
@@ -192,7 +192,7 @@ class TestRoom:
     async def test_a_load_during_an_eviction_that_is_given_up_finds_it_loaded(
         self, make_world: MakeWorld
     ) -> None:
-        world = await make_world(max_models=1, drain_timeout_seconds=0.2, queue_timeout=0.3)
+        world = await make_world(max_models=1, drain_timeout_seconds=0.2, queue_timeout=2)
         await world.add("a", "b")
         await world.client.load("a")
         instance_id = world.instance_of("a")
