@@ -113,8 +113,9 @@ class TestIdleModels:
         world = await make_world(ttl_seconds=NEVER_S)
         await world.add("qwen")
         await world.client.load("qwen")
-        assert expires_at(world) is None
         await until(lambda: expires_at(world))
+        first = next(record for record in world.records if record.status == "loaded")
+        assert first.expires_at is None
         world.proxy.use(world.instance_of("qwen"), 1)
         await until(lambda: expires_at(world) is None)
         world.proxy.use(world.instance_of("qwen"), 0)
