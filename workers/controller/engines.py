@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 SLOTS_CHECK_S = 0.05
 RUNNER_RETURNS_S = 10.0
+"""How long a runner that was there just now is given to be there again."""
+
 RUNNER_CHECK_S = 0.1
 
 
