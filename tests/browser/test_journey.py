@@ -33,7 +33,7 @@ def test_load_chat_and_see_its_traces(page: Page, stack: Stack) -> None:
     expect(page.get_by_role("heading", level=1, name="Playground")).to_be_visible()
     page.get_by_label("Max tokens").fill("12")
     page.get_by_label("Message", exact=True).fill("Who are you?")
-    expect(page.get_by_role("button", name="Send")).to_be_enabled()
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_enabled()
     page.get_by_label("Message", exact=True).press("Enter")
     figures = page.locator("[data-figures]").last
     expect(figures).to_contain_text("End")

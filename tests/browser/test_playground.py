@@ -41,7 +41,9 @@ def open_page(page: Page, model: str = "") -> None:
 def say(page: Page, text: str) -> None:
     field = page.get_by_label("Message", exact=True)
     field.fill(text)
-    expect(page.get_by_role("button", name="Send")).to_be_enabled()  # what it needs has come
+    expect(
+        page.get_by_role("button", name="Send", exact=True)
+    ).to_be_enabled()  # what it needs has come
     field.press("Enter")
 
 
