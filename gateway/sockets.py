@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -45,7 +47,22 @@ ANSWERS_S = 3.0
 """Whoever makes the first token loses their own access by it, but not before they have its text:
 what is under way is answered, if that does not take longer."""
 
-ANSWERS_CHECK_S = 0.05
+EXPEL_CHECK_S = 0.05
+
+
+@dataclass
+class _Grace:
+    """The time that is left to a client without access, from `since_s` on."""
+
+    since_s: float
+    quiet_since_s: float
+
+    def is_over(self, in_flight: int, now_s: float) -> bool:
+        """Whether it has had its answers, and the time to read them."""
+        if in_flight and now_s < self.since_s + ANSWERS_S:
+            self.quiet_since_s = now_s
+            return False
+        return now_s >= self.quiet_since_s + EXPEL_AFTER_S
 
 
 class ClientListener(Protocol):
@@ -106,16 +123,15 @@ class Sockets:
         while True:
             await self._access_changed.wait()
             self._access_changed.clear()
-            for _ in range(round(ANSWERS_S / ANSWERS_CHECK_S)):
-                if not any(
-                    client.in_flight for client in self._clients.without(self._access.still)
-                ):
-                    break
-                await asyncio.sleep(ANSWERS_CHECK_S)
-            await asyncio.sleep(EXPEL_AFTER_S)
-            for client in self._clients.without(self._access.still):
-                logger.info("client %s ('%s') is disconnected", client.id, client.caller.name)
-                await self.server.disconnect(client.id, namespace=client.namespace)
+            graces: dict[str, _Grace] = {}
+            while unwelcome := self._clients.without(self._access.still):
+                now_s = time.monotonic()
+                graces = {one.id: graces.get(one.id, _Grace(now_s, now_s)) for one in unwelcome}
+                for client in unwelcome:
+                    if graces[client.id].is_over(client.in_flight, now_s):
+                        logger.info("client %s ('%s') leaves", client.id, client.caller.name)
+                        await self.server.disconnect(client.id, namespace=client.namespace)
+                await asyncio.sleep(EXPEL_CHECK_S)
 
     async def _connected(
         self, namespace: str, sid: str, environ: dict[str, Any], auth: Any = None

@@ -12,7 +12,7 @@ import pytest
 from common.api import models, tokens
 from common.api.base import Command, Role
 from common.api.catalog import COMMANDS
-from common.api.tokens import CreatedToken, CreateToken
+from common.api.tokens import CreatedToken, CreateToken, RevokedToken, RevokeToken
 from common.bus.bus import Bus
 from common.caller import EVERYBODY, LOCAL, Caller, current
 from common.dispatch import Dispatcher
@@ -212,6 +212,36 @@ async def test_what_the_last_to_have_access_wait_for_is_answered(
         answer.set()
         assert (await making)["data"]["token"] == SECRETS[Role.ADMIN]
         await early.disconnected()
+
+
+async def test_nobody_elses_leaving_cuts_an_answer_off() -> None:
+    table = TokenTable()
+    access = Access(table.mirror, public=False)
+    viewer, admin = token("v", Role.VIEWER, "lap_v"), token("a", Role.ADMIN, "lap_a")
+    table.tell(viewer, admin, token("other", Role.ADMIN, "lap_o"))
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def revoke(_request: RevokeToken) -> RevokedToken:
+        asked.set()
+        await answer.wait()
+        return RevokedToken(id="id-a", name="a")
+
+    dispatcher = dispatcher_for([models.LIST])
+    dispatcher.register(tokens.REVOKE, revoke)
+    async with (
+        gateway_serving(access, dispatcher) as running,
+        socketio_caller(running.address, "lap_v") as first,
+        socketio_caller(running.address, "lap_a") as second,
+    ):
+        revoking = asyncio.create_task(second.ask(tokens.REVOKE.name, {"id": "id-a"}))
+        await asked.wait()
+        table.tell(admin, token("other", Role.ADMIN, "lap_o"))
+        await asyncio.sleep(sockets.EXPEL_AFTER_S / 2)
+        table.tell(token("other", Role.ADMIN, "lap_o"))
+        await first.disconnected()
+        answer.set()
+        assert (await revoking)["data"]["id"] == "id-a"
+        await second.disconnected()
 
 
 async def test_what_is_asked_without_access_is_refused_before_the_connection_ends(
