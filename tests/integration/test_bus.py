@@ -48,6 +48,17 @@ async def echo(request: Say) -> Say:
     return request
 
 
+def put_what_is_said(owner: Bus) -> None:
+    """The owner's one row is what it was asked last."""
+    table = owner.table(ROW)
+
+    async def put(request: Say) -> Say:
+        table.put("key", Row(text=request.text))
+        return request
+
+    owner.serve(ECHO, put)
+
+
 class Flood:
     """An owner that publishes rows faster than its reader can take them."""
 
@@ -236,13 +247,8 @@ def shows(copy: Mirror[Row], rows: dict[str, Row]) -> bool:
 
 async def test_who_changes_a_fact_has_heard_of_it_before_the_answer(joiner: Joiner) -> None:
     owner, reader = joiner.create("owner"), joiner.create("reader")
-    table, copy = owner.table(ROW), reader.mirror(ROW)
-
-    async def put(request: Say) -> Say:
-        table.put("key", Row(text=request.text))
-        return request
-
-    owner.serve(ECHO, put)
+    put_what_is_said(owner)
+    copy = reader.mirror(ROW)
     await joiner.start(owner, reader)
     hear_late(reader, 1)
     await reader.change("owner", ECHO, Say(text="first"), ROW)
@@ -258,15 +264,9 @@ async def test_no_other_stream_holds_a_change_up(
 ) -> None:
     monkeypatch.setattr(bus_module, "HEAR_S", 60)
     owner, reader = joiner.create("owner"), joiner.create("reader")
-    table = owner.table(ROW)
+    put_what_is_said(owner)
     owner.table(OTHER_ROW, asyncio.Event())  # of which nothing is known yet
     copy, _ = reader.mirror(ROW), reader.mirror(OTHER_ROW)
-
-    async def put(request: Say) -> Say:
-        table.put("key", Row(text=request.text))
-        return request
-
-    owner.serve(ECHO, put)
     await joiner.start(owner, reader)
     async with asyncio.timeout(30):
         await reader.change("owner", ECHO, Say(text="first"), ROW)
@@ -278,13 +278,8 @@ async def test_news_that_do_not_come_hold_no_change_up_for_ever(
 ) -> None:
     monkeypatch.setattr(bus_module, "HEAR_S", 0.1)
     owner, reader = joiner.create("owner"), joiner.create("reader")
-    table, copy = owner.table(ROW), reader.mirror(ROW)
-
-    async def put(request: Say) -> Say:
-        table.put("key", Row(text=request.text))
-        return request
-
-    owner.serve(ECHO, put)
+    put_what_is_said(owner)
+    copy = reader.mirror(ROW)
     await joiner.start(owner, reader)
     await until(lambda: copy.knows("owner"))
     hear_late(reader, 60)
